@@ -1,0 +1,1 @@
+"""Scripted conversations measured: scenarios, metrics and reports."""
