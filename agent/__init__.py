@@ -1,0 +1,1 @@
+"""The conversation: state, state machine, memory, session, settings and command line."""
