@@ -1,0 +1,364 @@
+"""Guided SDXL: the one class through which a picture is rendered or edited, around a stock diffusers pipeline."""
+
+import platform
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import diffusers
+import torch
+import transformers
+from diffusers import StableDiffusionXLPipeline
+from PIL import Image
+from safetensors import SafetensorError
+from torch import Tensor
+
+from diffusion import edit, regions, sampling, weights
+from diffusion.attention import cross_attentions, regional_attention
+from diffusion.errors import GuidanceError, ModelError, Stopped, WeightsError
+from diffusion.guide import Conditioning, condition
+from diffusion.noise import starting_noise
+from diffusion.preview import Previewer
+from diffusion.request import EditRequest, RenderRequest
+from diffusion.text import TextEncoder
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, eq=False)
+class StepInfo:
+    """Progress: one denoising step is done."""
+
+    step: int
+    """Counted from 1."""
+    steps: int
+    preview: Image.Image | None
+    """What the picture will roughly be; None unless previews were asked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    """A picture and how it came about."""
+
+    image: Image.Image
+    latents: Tensor
+    """(C, h, w) float32 on the CPU: the final latents, for later edits."""
+    report: dict[str, Any]
+    """What the guidance did, JSON-ready: shares, cut texts, ignored keywords, notes, K/V bytes, steps run."""
+    seconds: float
+
+
+@contextmanager
+def _no_bars() -> Generator[None]:
+    """Keep the libraries' loading bars off the caller's terminal, and leave their switches as they were."""
+    shown = [m for m in (diffusers.utils.logging, transformers.utils.logging) if m.is_progress_bar_enabled()]
+    for module in shown:
+        module.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for module in shown:
+            module.enable_progress_bar()
+
+
+OnStep = Callable[[StepInfo], None]
+
+
+class GuidedSdxl:
+    """An SDXL pipeline that follows keywords and boxes. Renders one picture at a time, from any thread."""
+
+    def __init__(self, pipe: StableDiffusionXLPipeline, folder: Path | None = None) -> None:
+        self.pipe: Any = pipe
+        self.folder = folder
+        self._check()
+        pipe.set_progress_bar_config(disable=True)
+        self.encode = TextEncoder(pipe)
+        self._previewer = Previewer(pipe)
+        self._busy = threading.Lock()
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        device: str = "auto",
+        dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto",
+    ) -> Self:
+        """Load a local folder in diffusers' format.
+
+        Args:
+            folder: holds model_index.json and the components.
+            device: "auto" is the GPU where there is one, else the CPU.
+            dtype: "auto" is float16 on a GPU and float32 on a CPU.
+
+        Raises:
+            WeightsError: a folder or file is missing or broken.
+            ModelError: it is not an SDXL this package can guide.
+        """
+        folder = Path(folder)
+        variant = weights.check(folder)
+        where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        precision = ("float32" if where == "cpu" else "float16") if dtype == "auto" else dtype
+        try:
+            with _no_bars():
+                pipe = StableDiffusionXLPipeline.from_pretrained(
+                    folder,
+                    dtype=DTYPES[precision],
+                    variant=variant,
+                    use_safetensors=True,
+                    local_files_only=True,
+                    add_watermarker=False,
+                )
+        except (OSError, SafetensorError) as error:
+            raise WeightsError(f"{folder} could not be read ({error}); fetch the model again") from error
+        return cls(pipe.to(where), folder)
+
+    def _check(self) -> None:
+        pipe = self.pipe
+        if None in (pipe.text_encoder, pipe.text_encoder_2, pipe.tokenizer, pipe.tokenizer_2):
+            raise ModelError("SDXL's two text encoders are needed; this model has one (a refiner cannot be guided)")
+        config = pipe.unet.config
+        width = pipe.text_encoder.config.hidden_size + pipe.text_encoder_2.config.hidden_size
+        if config.addition_embed_type != "text_time" or config.cross_attention_dim not in {width, (width,)}:
+            found = f"{config.addition_embed_type!r} conditioning, {config.cross_attention_dim} wide"
+            raise ModelError(f"the UNet is not SDXL's: it takes {found}; 'text_time', {width} wide, is needed")
+        if config.in_channels != pipe.vae.config.latent_channels:
+            raise ModelError(
+                f"the UNet takes {config.in_channels} channels, the VAE has {pipe.vae.config.latent_channels}"
+            )
+        lengths = (pipe.tokenizer.model_max_length, pipe.tokenizer_2.model_max_length)
+        positions = min(e.config.max_position_embeddings for e in (pipe.text_encoder, pipe.text_encoder_2))
+        if len(set(lengths)) > 1 or lengths[0] > positions:
+            raise ModelError(f"the tokenizers' lengths {lengths} must be equal and at most {positions}")
+        cross_attentions(pipe.unet)
+
+    @property
+    def default_size(self) -> tuple[int, int]:
+        """Width and height in pixels the model was trained for."""
+        sample = self.pipe.default_sample_size
+        rows, columns = (sample, sample) if isinstance(sample, int) else sample
+        return columns * self.pipe.vae_scale_factor, rows * self.pipe.vae_scale_factor
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens a text may have before it is cut."""
+        return self.encode.max_tokens
+
+    def tokens(self, text: str) -> int:
+        """Return how many tokens `text` has."""
+        return self.encode.tokens(text)
+
+    @cached_property
+    def cell(self) -> int:
+        """Pixels a side of the coarsest cell in which texts act; smaller boxes cannot be told apart everywhere."""
+        deepest = len(self.pipe.unet.config.block_out_channels) - 1
+        levels: set[int] = set()
+        for name in cross_attentions(self.pipe.unet):
+            block, index = (*name.split("."), "0")[:2]
+            levels.add(
+                {"down_blocks": int(index), "up_blocks": deepest - int(index)}.get(block, deepest)
+                if index.isdigit()
+                else deepest
+            )
+        return self.pipe.vae_scale_factor * 2 ** max(levels)
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """The sha256 of every weight file; reads all of them once."""
+        return weights.digests(self.folder) if self.folder is not None else {}
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Everything beside the request that a picture's bits depend on, JSON-ready."""
+        device = self.pipe._execution_device
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+        return {
+            "weights": self.digests,
+            "versions": {m.__name__: m.__version__ for m in (torch, diffusers, transformers)},
+            "threads": torch.get_num_threads(),
+            "dtype": str(self.pipe.unet.dtype).removeprefix("torch."),
+            "device": device.type,
+            "machine": f"{name} {torch.backends.cpu.get_cpu_capability()}",
+            "scheduler": type(self.pipe.scheduler).__name__,
+        }
+
+    def render(
+        self,
+        request: RenderRequest,
+        on_step: OnStep | None = None,
+        stop: threading.Event | None = None,
+        previews: bool = False,
+    ) -> Rendered:
+        """Render `request`.
+
+        Args:
+            request: what to draw.
+            on_step: called after every step, from the calling thread.
+            stop: once set, the rendering ends within one step.
+            previews: whether `on_step` gets pictures.
+
+        Raises:
+            GuidanceError: the request does not fit this model.
+            Stopped: `stop` was set. As after every error, the pipeline is left as it was.
+        """
+        started = time.perf_counter()
+        with self._session(stop):
+            conditioning = self._condition(request)
+            timesteps = sampling.schedule(self.pipe, request.steps)
+            noise, generator = self._noise(request, conditioning)
+            latents = noise * self.pipe.scheduler.init_noise_sigma
+            final = self._denoise(request, conditioning, latents, timesteps, generator, on_step, stop, previews)
+            image = self._image(final)
+        return self._rendered(image, final, conditioning.report, started)
+
+    def edit(
+        self,
+        edited: EditRequest,
+        on_step: OnStep | None = None,
+        stop: threading.Event | None = None,
+        previews: bool = False,
+    ) -> Rendered:
+        """Render `edited.request` inside the mask; where the mask is 0 every pixel is the parent's.
+
+        Arguments and errors as for `render`.
+        """
+        started = time.perf_counter()
+        request, pipe = edited.request, self.pipe
+        with self._session(stop):
+            conditioning = self._condition(request)
+            timesteps = sampling.schedule(pipe, request.steps)
+            noise, generator = self._noise(request, conditioning)
+            begin = edit.first_step(len(timesteps), edited.strength, pipe.scheduler.order)
+            parent = self._parent(edited, noise)
+            inside = edit.latent_mask(edited.mask, pipe.vae_scale_factor).to(noise.device)
+            scheduler = pipe.scheduler
+            if begin and hasattr(scheduler, "set_begin_index"):
+                scheduler.set_begin_index(begin)
+            latents = edit.renoised(scheduler, parent, noise, timesteps, begin)
+            if begin == 0:
+                latents = torch.where(inside, noise * scheduler.init_noise_sigma, latents)
+
+            def hold(now: Tensor, index: int) -> Tensor:
+                return torch.where(inside, now, edit.renoised(scheduler, parent, noise, timesteps, index))
+
+            final = self._denoise(
+                request, conditioning, latents, timesteps, generator, on_step, stop, previews, hold=hold, begin=begin
+            )
+            image = edit.paste(self._image(final), edited.parent_image, edited.mask)
+        return self._rendered(image, final, conditioning.report, started)
+
+    def latents_of(self, image: Image.Image) -> Tensor:
+        """Return the (C, h, w) float32 latents of a picture that was not rendered here."""
+        pixels = self.pipe.image_processor.preprocess(image.convert("RGB"))
+        return sampling.encode(self.pipe, pixels)[0].float().cpu()
+
+    @contextmanager
+    def _session(self, stop: threading.Event | None) -> Generator[None]:
+        """One rendering at a time; whatever happens inside, offloaded models go home."""
+        with self._busy:
+            if stop is not None and stop.is_set():
+                raise Stopped(0, 0)
+            try:
+                yield
+            finally:
+                self.pipe.maybe_free_model_hooks()
+
+    def _condition(self, request: RenderRequest) -> Conditioning:
+        cell = self.pipe.vae_scale_factor
+        if request.width % cell or request.height % cell:
+            raise GuidanceError(f"width and height must be divisible by {cell}, got {request.width} x {request.height}")
+        with torch.no_grad():
+            conditioning = condition(self.encode, request)
+        conditioning.report["notes"] = self._notes(request)
+        return conditioning
+
+    def _notes(self, request: RenderRequest) -> list[str]:
+        notes: list[str] = []
+        for region in request.regions:
+            sides = (region.box[2] - region.box[0]) * request.width, (region.box[3] - region.box[1]) * request.height
+            if min(sides) < self.cell:
+                notes.append(
+                    f"region {region.name!r} is narrower than one {self.cell} px cell of the coarsest attention"
+                )
+        if request.regions:
+            owned = regions.ownership([r.box for r in request.regions], request.width, request.height, 0.0)
+            hidden = [r.name for r, mask in zip(request.regions, owned, strict=False) if mask.sum() < 1.0]
+            notes.extend(f"region {name!r} is hidden behind others" for name in hidden)
+        if request.cfg <= 1 and any(k.weight < 0 for k in request.keywords):
+            notes.append("dislikes act through the negative branch, which a guidance scale of 1 or below leaves out")
+        return notes
+
+    def _noise(self, request: RenderRequest, conditioning: Conditioning) -> tuple[Tensor, torch.Generator]:
+        cell, device = self.pipe.vae_scale_factor, self.pipe._execution_device
+        shape = (1, self.pipe.unet.config.in_channels, request.height // cell, request.width // cell)
+        generator = torch.Generator("cpu").manual_seed(request.seed)
+        dtype = conditioning.embeds.dtype
+        return starting_noise(shape, generator, request.regions, dtype=dtype, device=device), generator
+
+    def _parent(self, edited: EditRequest, noise: Tensor) -> Tensor:
+        shape = (noise.shape[1], noise.shape[2], noise.shape[3])
+        latents = self.latents_of(edited.parent_image) if edited.parent_latents is None else edited.parent_latents
+        return edit.checked_latents(latents, shape).to(noise.device, noise.dtype)
+
+    def _denoise(
+        self,
+        request: RenderRequest,
+        conditioning: Conditioning,
+        latents: Tensor,
+        timesteps: Tensor,
+        generator: torch.Generator,
+        on_step: OnStep | None,
+        stop: threading.Event | None,
+        previews: bool,
+        *,
+        hold: Callable[[Tensor, int], Tensor] | None = None,
+        begin: int = 0,
+    ) -> Tensor:
+        def after(done: sampling.Predicted) -> None:
+            if on_step is not None:
+                on_step(StepInfo(done.step, done.steps, self._previewer(done.clean) if previews else None))
+
+        conditioning.report["steps"] = len(timesteps) - begin
+        with self._regional(request, conditioning):
+            return sampling.denoise(
+                self.pipe,
+                conditioning,
+                latents,
+                timesteps,
+                cfg=request.cfg,
+                size=(request.height, request.width),
+                generator=generator,
+                hold=hold,
+                after=after,
+                stop=stop,
+                begin=begin,
+            )
+
+    @contextmanager
+    def _regional(self, request: RenderRequest, conditioning: Conditioning) -> Generator[None]:
+        """Install regional attention where there is something for it to do."""
+        conditioning.report["kv_bytes"] = 0
+        if conditioning.components is None:
+            yield
+            return
+        guidance = request.guidance
+        owned = regions.ownership([r.box for r in request.regions], request.width, request.height, guidance.feather)
+        levels = len(self.pipe.unet.config.block_out_channels)
+        grids = regions.grids(request.width, request.height, self.pipe.vae_scale_factor, levels)
+        maps = [regions.weights(owned, grid) for grid in grids]
+        guided = sampling.is_guided(self.pipe, request.cfg)
+        with regional_attention(
+            self.pipe.unet, conditioning.components, maps, base_ratio=guidance.base_ratio, guided=guided
+        ) as taken:
+            conditioning.report["kv_bytes"] = taken
+            yield
+
+    def _image(self, latents: Tensor) -> Image.Image:
+        return self.pipe.image_processor.postprocess(sampling.decode(self.pipe, latents), output_type="pil")[0]
+
+    def _rendered(self, image: Image.Image, final: Tensor, report: dict[str, Any], started: float) -> Rendered:
+        return Rendered(image, final[0].float().cpu(), report, time.perf_counter() - started)

@@ -1,0 +1,172 @@
+"""A real SDXL at the smallest size, saved to disk and loaded from there, so that the loading path is tested as well."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    EulerDiscreteScheduler,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from diffusion.pipeline import GuidedSdxl
+from diffusion.request import Guidance, Keyword, Region, RenderRequest
+
+WIDTH = 24
+POSITIONS = 32
+LETTERS = "abcdefghijklmnopqrstuvwxyz,!"
+
+
+def tokenizer(*, pad: str) -> CLIPTokenizer:
+    """A tokenizer of letters; "cat" is c a t</w>, and `pad` may be an ordinary token, as SDXL's second one has it."""
+    vocabulary = ["!</w>", *LETTERS, *(f"{c}</w>" for c in LETTERS if c != "!"), "ca", "cat</w>"]
+    vocabulary += ["<|startoftext|>", "<|endoftext|>"]
+    return CLIPTokenizer(
+        vocab={word: i for i, word in enumerate(vocabulary)},
+        merges=[("c", "a"), ("ca", "t</w>")],
+        pad_token=pad,
+        model_max_length=POSITIONS,
+    )
+
+
+def text_config(words: CLIPTokenizer, projection: int) -> CLIPTextConfig:
+    return CLIPTextConfig(
+        vocab_size=len(words),
+        hidden_size=WIDTH,
+        intermediate_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        max_position_embeddings=POSITIONS,
+        projection_dim=projection,
+        bos_token_id=words.bos_token_id,
+        eos_token_id=words.eos_token_id,
+        pad_token_id=words.pad_token_id,
+        initializer_range=0.5,
+    )
+
+
+def scheduler(kind: type[Any] = EulerDiscreteScheduler) -> Any:
+    extra = {"clip_sample": False, "set_alpha_to_one": True} if kind is DDIMScheduler else {}
+    return kind(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+        **extra,
+    )
+
+
+def build(channels: int = 12, projection: int = 20) -> StableDiffusionXLPipeline:
+    torch.manual_seed(0)
+    one, two = tokenizer(pad="<|endoftext|>"), tokenizer(pad="!")
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        in_channels=channels,
+        out_channels=channels,
+        block_out_channels=(16, 32),
+        norm_num_groups=8,
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        attention_head_dim=(2, 4),
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=4,
+        transformer_layers_per_block=(1, 2),
+        projection_class_embeddings_input_dim=6 * 4 + projection,
+        cross_attention_dim=2 * WIDTH,
+    )
+    # Layers that start small would let every text look the same.
+    for name, parameter in unet.named_parameters():
+        if "attn2.to_" in name and name.endswith("weight"):
+            torch.nn.init.normal_(parameter, std=0.3)
+    vae = AutoencoderKL(
+        block_out_channels=(8, 8, 8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=channels,
+        norm_num_groups=4,
+        layers_per_block=1,
+        sample_size=64,
+        scaling_factor=0.7,
+    )
+    return StableDiffusionXLPipeline(
+        vae=vae,
+        text_encoder=CLIPTextModel(text_config(one, projection)),
+        text_encoder_2=CLIPTextModelWithProjection(text_config(two, projection)),
+        tokenizer=one,
+        tokenizer_2=two,
+        unet=unet,
+        scheduler=scheduler(),
+        force_zeros_for_empty_prompt=True,
+        add_watermarker=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("weights") / "sdxl"
+    build().save_pretrained(place, max_shard_size="100KB")
+    return place
+
+
+@pytest.fixture(scope="session")
+def loaded(folder: Path) -> GuidedSdxl:
+    return GuidedSdxl.load(folder, device="cpu")
+
+
+@pytest.fixture
+def sdxl(loaded: GuidedSdxl) -> GuidedSdxl:
+    """The tiny pipeline with its own scheduler again, whatever the test before did."""
+    loaded.pipe.scheduler = scheduler()
+    return loaded
+
+
+@pytest.fixture(scope="session")
+def stock(folder: Path) -> StableDiffusionXLPipeline:
+    pipe = StableDiffusionXLPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@pytest.fixture
+def ask() -> Callable[..., RenderRequest]:
+    """A small request with every mechanism off; keyword arguments switch on."""
+
+    def make(**changes: Any) -> RenderRequest:
+        neutral = Guidance(mode="centred", alpha=0.0, pooled_strength=0.0, base_ratio=0.2, feather=0.0)
+        plain: dict[str, Any] = {
+            "prompt": "a cat",
+            "guidance": neutral,
+            "steps": 4,
+            "width": 64,
+            "height": 64,
+            "seed": 3,
+        }
+        return RenderRequest(**{**plain, **changes})
+
+    return make
+
+
+LEFT = Region("left", "a dog", (0.0, 0.0, 0.5, 1.0))
+RIGHT = Region("right", "a hen", (0.5, 0.0, 1.0, 1.0))
+LIKED = Keyword("gloomy", "atmosphere", 1.0)
+
+
+def copy_with(folder: Path, place: Path, file: str, **changes: Any) -> Path:
+    """Copy a model folder and change one of its JSON files."""
+    import shutil
+
+    shutil.copytree(folder, place)
+    path = place / file
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
+    return place
