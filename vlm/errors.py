@@ -9,6 +9,7 @@ VlmError
 +-- StoppedError           nobody: the person pressed Stop
 """
 
+import threading
 from collections.abc import Sequence
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -33,10 +34,12 @@ class ImageInputError(VlmError):
 class ContextOverflowError(VlmError):
     """The rendered messages leave no room for a reply."""
 
-    def __init__(self, tokens: int, limit: int) -> None:
-        super().__init__(f"the messages take {tokens!r} tokens, and the model reads at most {limit!r} with its reply")
+    def __init__(self, message: str, tokens: int | None = None, limit: int | None = None) -> None:
+        super().__init__(message)
         self.tokens = tokens
+        """What the messages take, where it is known: a server may not say."""
         self.limit = limit
+        """What the model reads at most, its reply included."""
 
 
 class MalformedOutputError(VlmError):
@@ -58,3 +61,9 @@ class MalformedOutputError(VlmError):
 
 class StoppedError(VlmError):
     """The stop event was set while the model was at work."""
+
+
+def raise_if_set(stop: threading.Event | None) -> None:
+    """Raise StoppedError once `stop` is set."""
+    if stop is not None and stop.is_set():
+        raise StoppedError("stopped while the model was at work")

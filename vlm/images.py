@@ -10,6 +10,7 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
+from langchain_core.messages import HumanMessage
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vlm.errors import ImageInputError
@@ -42,6 +43,11 @@ def image_block(picture: Image.Image) -> dict[str, str]:
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
     return {"type": "image", "base64": base64.b64encode(buffer.getvalue()).decode("ascii"), "mime_type": "image/png"}
+
+
+def about(picture: Image.Image, words: str) -> HumanMessage:
+    """Return a message that shows `picture` and says `words` about it."""
+    return HumanMessage([image_block(picture), {"type": "text", "text": words}])
 
 
 def _bytes(block: Mapping[str, Any]) -> bytes:

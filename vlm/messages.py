@@ -1,7 +1,7 @@
 """LangChain messages <-> the words of a Qwen chat: what a template is given, and the exact text of a reply.
 
-`reply_text` is the one definition of how a reply is spelt. Training targets are made with it, the grammar allows nothing
-else, and `vlm.replies` reads it back:
+`reply_text` is the one definition of how a reply is spelt. Training targets are made with it, the grammar allows
+nothing else, and `vlm.replies` reads it back:
 
     <think>
     {thought}
@@ -55,8 +55,8 @@ def reply_text(message: AIMessage) -> str:
 def for_template(messages: Sequence[BaseMessage], guard: Guard) -> tuple[list[dict[str, Any]], list[Image.Image]]:
     """Return what `apply_chat_template` takes, and the pictures in the order of their placeholders.
 
-    Thoughts are left out: they are shown to people and never fed back. The words of people and tools pass through `guard`;
-    those of the system and of the model itself are ours.
+    Thoughts are left out: they are shown to people and never fed back. The words of people and tools pass through
+    `guard`; those of the system and of the model itself are ours.
     """
     turns: list[dict[str, Any]] = []
     pictures: list[Image.Image] = []

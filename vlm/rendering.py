@@ -6,8 +6,8 @@ Axes
     V    values of a patch: channels x temporal_patch_size x patch_size x patch_size
 
 A model folder holds the tokenizer, the image processor and the chat template. With torchvision they are taken from
-`AutoProcessor`; without it (AutoProcessor would build a video processor that needs torchvision) from their own files. From
-there on both go the same way.
+`AutoProcessor`; without it (AutoProcessor would build a video processor that needs torchvision) from their own files.
+From there on both go the same way.
 """
 
 import importlib.util
@@ -123,7 +123,8 @@ class Renderer:
     def example(self, messages: Sequence[BaseMessage], tools: Sequence[Mapping[str, Any]] = ()) -> Example:
         """Return a training sequence: the prompt for all messages but the last, then the last as the reply.
 
-        The prompt part is `render` of the same messages, token for token, so a model meets at run time what it learned on.
+        The prompt part is `render` of the same messages, token for token, so a model meets at run time what it
+        learned on.
         """
         *context, reply = messages
         if not isinstance(reply, AIMessage):
