@@ -82,7 +82,7 @@ class RegionalProcessor:
 
     def __call__(
         self,
-        attn: Attention,
+        attn: Any,
         hidden_states: Tensor,
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
@@ -120,7 +120,7 @@ def _heads(rows: Tensor, heads: int) -> Tensor:
     return rows.unflatten(2, (heads, -1)).transpose(1, 2)
 
 
-def keys_and_values(attn: Attention, texts: Tensor) -> tuple[Tensor, Tensor]:
+def keys_and_values(attn: Any, texts: Tensor) -> tuple[Tensor, Tensor]:
     """Return the (N, heads, T, width) keys and values of (N, T, D) texts."""
     if attn.norm_cross:
         texts = attn.norm_encoder_hidden_states(texts)
@@ -128,7 +128,7 @@ def keys_and_values(attn: Attention, texts: Tensor) -> tuple[Tensor, Tensor]:
     return (key if attn.norm_k is None else attn.norm_k(key)), value
 
 
-def cross_attentions(unet: Any) -> dict[str, Attention]:
+def cross_attentions(unet: Any) -> dict[str, Any]:
     """Return the cross-attention layers of `unet` by name.
 
     Raises:
@@ -150,6 +150,19 @@ def cross_attentions(unet: Any) -> dict[str, Attention]:
                 f"{name} is not plain attention (processor {type(attn.processor).__name__}); remove adapters"
             )
     return layers
+
+
+def coarsest_level(unet: Any) -> int:
+    """Return how often the latents are halved before the coarsest of the cross-attention layers."""
+    deepest = len(unet.config.block_out_channels) - 1
+    levels: list[int] = []
+    for name in cross_attentions(unet):
+        block, index, *_ = name.split(".")
+        if block == "mid_block":
+            levels.append(deepest)
+        else:
+            levels.append(int(index) if block == "down_blocks" else deepest - int(index))
+    return max(levels)
 
 
 @contextmanager
@@ -177,7 +190,7 @@ def regional_attention(
             with torch.no_grad():
                 key, value = (t.to(texts.device) for t in keys_and_values(attn, texts.to(home)))
             taken += key.nbytes + value.nbytes
-            attn.set_processor(RegionalProcessor(key, value, share, guided))  # pyright: ignore[reportArgumentType]
+            attn.set_processor(RegionalProcessor(key, value, share, guided))
         yield taken
     finally:
         for name, attn in layers.items():

@@ -5,6 +5,7 @@ next, by the scheduler itself, with the noise the picture starts from. At the en
 the mask is exactly 0, so that they are equal bit for bit whatever the decoder did.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from diffusion import regions
 from diffusion.errors import GuidanceError
 
 Floats = NDArray[np.floating]
@@ -24,9 +24,8 @@ def latent_mask(mask: Floats, cell: int) -> Tensor:
 
     Hard on purpose: two noisy latents averaged in one cell have less noise than the step expects.
     """
-    height, width = mask.shape
-    grid = regions.Grid(height // cell, width // cell, cell)
-    return torch.from_numpy(regions.average(mask.astype(np.float64), grid) > 0)[None, None]
+    rows = np.maximum.reduceat(mask, range(0, mask.shape[0], cell), axis=0)
+    return torch.from_numpy(np.maximum.reduceat(rows, range(0, mask.shape[1], cell), axis=1) > 0)[None, None]
 
 
 def renoised(scheduler: Any, parent: Tensor, noise: Tensor, timesteps: Tensor, index: int) -> Tensor:
@@ -38,6 +37,34 @@ def renoised(scheduler: Any, parent: Tensor, noise: Tensor, timesteps: Tensor, i
     if index >= len(timesteps):
         return parent
     return scheduler.add_noise(parent, noise, timesteps[index : index + 1]).to(parent.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What an edit must keep, and from where it sets out."""
+
+    scheduler: Any
+    timesteps: Tensor
+    parent: Tensor
+    """(1, C, h, w) final latents."""
+    noise: Tensor
+    """(1, C, h, w), the one the picture starts from."""
+    inside: Tensor
+    """(1, 1, h, w) bool, where the picture may change."""
+    begin: int
+    """Index of the first step to run."""
+
+    def start(self) -> Tensor:
+        """Return the latents to begin with, and tell the scheduler where it begins."""
+        if hasattr(self.scheduler, "set_begin_index"):
+            self.scheduler.set_begin_index(self.begin)
+        around = renoised(self.scheduler, self.parent, self.noise, self.timesteps, self.begin)
+        return around if self.begin else torch.where(self.inside, self.noise * self.scheduler.init_noise_sigma, around)
+
+    def hold(self, latents: Tensor, index: int) -> Tensor:
+        """Return the latents before step `index` with the parent's outside the mask."""
+        around = renoised(self.scheduler, self.parent, self.noise, self.timesteps, index)
+        return torch.where(self.inside, latents, around)
 
 
 def first_step(steps: int, strength: float, order: int = 1) -> int:

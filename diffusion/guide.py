@@ -7,9 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffusion import projection
+from diffusion.modes import JOINED, MODES, Liked, View
+from diffusion.projection import Moved, off_subject, subject_basis
 from diffusion.request import Guidance, Keyword, RenderRequest
-from diffusion.text import Encoded, Half, TextEncoder, punctuation_ids, without
+from diffusion.text import Encoded, TextEncoder, without
+
+Report = dict[str, Any]
+Weighed = tuple[tuple[Encoded, float], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,143 +28,136 @@ class Conditioning:
     negative_pooled: Tensor
     components: Tensor | None
     """(1 + N, T, D): the whole prompt, the regions front to back, the background; None without regions."""
-    report: dict[str, Any]
+    report: Report
 
 
 @dataclass(frozen=True, eq=False)
 class Taste:
-    """The liked keywords, ready to move any component of one picture."""
+    """The keywords that act on one picture, encoded."""
 
     guidance: Guidance
-    likes: tuple[tuple[Encoded, float], ...]
-    dislikes: tuple[tuple[Encoded, float], ...]
+    likes: Weighed
+    dislikes: Weighed
     joined: Encoded | None
-    """All likes as one text, for the mode that works row against row."""
+    """All likes as one text, where the mode wants it."""
     empty: Encoded
     punctuation: tuple[frozenset[int], frozenset[int]]
 
     @property
     def scale(self) -> float:
-        """The largest weight: the direction alone would make one keyword of weight 0.2 as strong as one of weight 2."""
+        """The largest liking: a direction alone would make one keyword of weight 0.2 as strong as one of weight 2."""
         return max((weight for _, weight in self.likes), default=0.0)
 
+    def subject(self, encoded: Encoded, side: int) -> Tensor:
+        """Return the (T) bool rows that say what `encoded` is about; preference words do not."""
+        words = [e.halves[side] for e, _ in (*self.likes, *self.dislikes)]
+        return without(encoded.halves[side], words, self.punctuation[side])
 
-def gather(encode: TextEncoder, keywords: Sequence[Keyword], guidance: Guidance, report: dict[str, Any]) -> Taste:
-    """Encode the keywords that act; those that tokenise to nothing are reported and left out."""
-    pipe = encode.pipe
-    sides: tuple[list[tuple[Encoded, float]], list[tuple[Encoded, float]]] = ([], [])
+    def rows(self, encoded: Encoded, side: int) -> View:
+        """Return the token rows of one encoder."""
+        half = encoded.halves[side]
+        return View(
+            rows=half.rows,
+            empty=self.empty.halves[side].rows,
+            subject=self.subject(encoded, side),
+            movable=half.content | half.tail if self.guidance.move_padding else half.content,
+            likes=tuple(Liked(e.halves[side].rows, e.halves[side].content, w) for e, w in self.likes),
+            joined=None if self.joined is None else self.joined.halves[side].rows,
+        )
+
+    def pooled(self, encoded: Encoded) -> View:
+        """Return the pooled vector as a view of one row, which is its own subject."""
+        one = torch.ones(1, dtype=torch.bool, device=encoded.pooled.device)
+        likes = tuple(Liked(e.pooled, one, w) for e, w in self.likes)
+        joined = None if self.joined is None else self.joined.pooled
+        return View(encoded.pooled, self.empty.pooled, one, one, likes, joined)
+
+
+def gather(encode: TextEncoder, keywords: Sequence[Keyword], guidance: Guidance, report: Report) -> Taste:
+    """Encode the keywords that act; those without weight or without a known token are reported and left out."""
+    likes: list[tuple[Encoded, float]] = []
+    dislikes: list[tuple[Encoded, float]] = []
     for keyword in keywords if guidance.mode != "none" else ():
         encoded = encode(keyword.text)
         if keyword.weight == 0 or not all(bool(half.content.any()) for half in encoded.halves):
             report["ignored"].append(keyword.text)
             continue
         cut(report, f"keyword {keyword.text!r}", encoded)
-        sides[keyword.weight < 0].append((encoded, abs(keyword.weight)))
-    joined = encode(", ".join(e.text for e, _ in sides[0])) if guidance.mode == "row" and sides[0] else None
+        (dislikes if keyword.weight < 0 else likes).append((encoded, abs(keyword.weight)))
+    joined = encode(", ".join(e.text for e, _ in likes)) if guidance.mode in JOINED and likes else None
     if joined is not None:
         cut(report, "keywords", joined)
-    marks = (punctuation_ids(pipe.tokenizer), punctuation_ids(pipe.tokenizer_2))
-    return Taste(guidance, tuple(sides[0]), tuple(sides[1]), joined, encode(""), marks)
+    return Taste(guidance, tuple(likes), tuple(dislikes), joined, encode(""), encode.punctuation)
 
 
-def cut(report: dict[str, Any], name: str, encoded: Encoded) -> None:
+def cut(report: Report, name: str, encoded: Encoded) -> None:
     """Report what of a text did not fit into the encoders."""
     dropped = max((half.dropped for half in encoded.halves), key=len)
     if dropped:
         report["cut"].append({"text": name, "dropped": dropped})
 
 
-def content_mean(half: Half, empty: Half) -> Tensor:
-    """Return the (D,) float32 mean of the centred content rows."""
-    return (half.rows.float() - empty.rows.float())[half.content].mean(0)
-
-
-def subject(taste: Taste, encoded: Encoded, side: int) -> Tensor:
-    """Return the basis of what a component is about, for one encoder; preference words do not belong to it."""
-    half, empty = encoded.halves[side], taste.empty.halves[side]
-    words = [e.halves[side] for e, _ in (*taste.likes, *taste.dislikes)]
-    about = without(half, words, punctuation=taste.punctuation[side])
-    return projection.subject_basis((half.rows.float() - empty.rows.float())[about])
-
-
-def move_rows(taste: Taste, encoded: Encoded, name: str, report: dict[str, Any]) -> Tensor:
+def move_rows(taste: Taste, encoded: Encoded, name: str, report: Report) -> Tensor:
     """Return the (1, T, D) embedding of a component after the keywords; the given one itself where nothing moves it."""
-    guidance = taste.guidance
-    alpha = guidance.alpha * taste.scale
+    guidance, alpha = taste.guidance, taste.guidance.alpha * taste.scale
     if alpha == 0:
         return encoded.embeds
-    moved: list[projection.Moved] = []
-    for side, half in enumerate(encoded.halves):
-        movable = half.content | half.tail if guidance.move_padding else half.content
-        if taste.joined is not None:
-            preference = taste.joined.halves[side].rows
-            one = projection.move_row(half.rows, preference, alpha=alpha, movable=movable, floor=guidance.min_cosine)
-            dims = None
-        else:
-            empty = taste.empty.halves[side]
-            direction = torch.stack([w * content_mean(e.halves[side], empty) for e, w in taste.likes]).sum(0)
-            basis = subject(taste, encoded, side)
-            dims = len(basis)
-            one = projection.move_centred(
-                half.rows, empty.rows, direction, basis, alpha=alpha, movable=movable, floor=guidance.min_cosine
-            )
+    moved: list[Moved] = []
+    for side in (0, 1):
+        view = taste.rows(encoded, side)
+        one = MODES[guidance.mode](view, alpha, guidance.min_cosine)
+        entry = {"share": one.share, "cosine": one.cosine, "subject_tokens": int(view.subject.sum())}
+        report["shares"].append({"component": name, "encoder": side + 1, **entry})
         moved.append(one)
-        entry = {"component": name, "encoder": side + 1, "share": one.share, "cosine": one.cosine, "subject": dims}
-        report["shares"].append(entry)
     if all(m.rows is half.rows for m, half in zip(moved, encoded.halves, strict=True)):
         return encoded.embeds
     return torch.cat([m.rows for m in moved], dim=-1)[None]
 
 
-def move_pooled(taste: Taste, encoded: Encoded, report: dict[str, Any]) -> Tensor:
+def move_pooled(taste: Taste, encoded: Encoded, report: Report) -> Tensor:
     """Return the (1, P) pooled vector of the whole prompt after the keywords; itself where nothing moves it."""
-    guidance = taste.guidance
-    alpha = guidance.pooled_strength * taste.scale
+    guidance, alpha = taste.guidance, taste.guidance.pooled_strength * taste.scale
     if alpha == 0:
         return encoded.pooled
-    movable = torch.ones(1, dtype=torch.bool, device=encoded.pooled.device)
-    if taste.joined is not None:
-        preference = taste.joined.pooled
-        moved = projection.move_row(encoded.pooled, preference, alpha=alpha, movable=movable, floor=guidance.min_cosine)
-    else:
-        centre = taste.empty.pooled
-        direction = torch.stack([w * (e.pooled.float() - centre.float())[0] for e, w in taste.likes]).sum(0)
-        basis = projection.subject_basis(encoded.pooled.float() - centre.float())
-        moved = projection.move_centred(
-            encoded.pooled, centre, direction, basis, alpha=alpha, movable=movable, floor=guidance.min_cosine
-        )
+    moved = MODES[guidance.mode](taste.pooled(encoded), alpha, guidance.min_cosine)
     report["pooled"] = {"share": moved.share, "cosine": moved.cosine}
     return moved.rows
 
 
+def stock_negative(encode: TextEncoder, prompt: Encoded, text: str, report: Report) -> tuple[Tensor, Tensor]:
+    """Return the negative branch as stock makes it."""
+    if not text.strip() and encode.pipe.config.force_zeros_for_empty_prompt:
+        return torch.zeros_like(prompt.embeds), torch.zeros_like(prompt.pooled)
+    plain = encode(text if text.strip() else "")
+    cut(report, "negative prompt", plain)
+    return plain.embeds, plain.pooled
+
+
 def negative_branch(
-    encode: TextEncoder, taste: Taste, prompt: Encoded, request: RenderRequest, report: dict[str, Any]
+    encode: TextEncoder, taste: Taste, prompt: Encoded, text: str, report: Report
 ) -> tuple[Tensor, Tensor]:
-    """Return the embedding and pooled vector of the negative branch; stock's own without dislikes."""
-    pipe = encode.pipe
-    words = [e.text for e, _ in taste.dislikes]
-    if not words:
-        if not request.negative_prompt.strip() and pipe.config.force_zeros_for_empty_prompt:
-            return torch.zeros_like(prompt.embeds), torch.zeros_like(prompt.pooled)
-        plain = encode(request.negative_prompt if request.negative_prompt.strip() else "")
-        cut(report, "negative prompt", plain)
-        return plain.embeds, plain.pooled
+    """Return the embedding and pooled vector of the negative branch; stock's own without dislikes.
+
+    Dislikes: the ordinary encoding of their words, each word's centred rows scaled by its weight and the rows that
+    gather all words by the mean weight, minus the part along the prompt's subject, which must not be pushed away.
+    """
+    if not taste.dislikes:
+        return stock_negative(encode, prompt, text, report)
     # The person's own negative words come last: they are the ones that may be long, and cutting is from the end.
-    encoded = encode(", ".join([*words, *filter(None, [request.negative_prompt.strip()])]))
+    encoded = encode(", ".join([*(e.text for e, _ in taste.dislikes), *filter(None, [text.strip()])]))
     cut(report, "dislikes", encoded)
     mean = sum(w for _, w in taste.dislikes) / len(taste.dislikes)
     halves: list[Tensor] = []
     for side, (half, empty) in enumerate(zip(encoded.halves, taste.empty.halves, strict=True)):
         scale = torch.full_like(half.rows[:, :1], mean, dtype=torch.float32)
         for word, weight in taste.dislikes:
-            inside = half.content & ~without(half, [word.halves[side]], punctuation=frozenset())
-            scale[inside] = weight
+            scale[half.content & ~without(half, [word.halves[side]])] = weight
         centred = scale * (half.rows.float() - empty.rows.float())
-        kept = projection.off_subject(centred, subject(taste, prompt, side))
+        kept = off_subject(centred, taste.rows(prompt, side).basis)
         halves.append((empty.rows.float() + kept).to(half.rows.dtype))
     centre = taste.empty.pooled.float()
-    basis = projection.subject_basis(prompt.pooled.float() - centre)
-    pooled = centre + projection.off_subject(mean * (encoded.pooled.float() - centre), basis)
+    basis = subject_basis(prompt.pooled.float() - centre)
+    pooled = centre + off_subject(mean * (encoded.pooled.float() - centre), basis)
     return torch.cat(halves, dim=-1)[None], pooled.to(encoded.pooled.dtype)
 
 
@@ -169,25 +166,26 @@ def condition(encode: TextEncoder, request: RenderRequest) -> Conditioning:
 
     A blank background is the whole prompt. Without keywords that act, every tensor is stock's own.
     """
-    report: dict[str, Any] = {"mode": request.guidance.mode, "shares": [], "pooled": None, "cut": [], "ignored": []}
+    report: Report = {"mode": request.guidance.mode, "shares": [], "pooled": None, "cut": [], "ignored": []}
     prompt = encode(request.prompt)
     cut(report, "prompt", prompt)
     taste = gather(encode, request.keywords, request.guidance, report)
     embeds = move_rows(taste, prompt, "prompt", report)
     pooled = move_pooled(taste, prompt, report)
-    negative, negative_pooled = negative_branch(encode, taste, prompt, request, report)
+    negative, negative_pooled = negative_branch(encode, taste, prompt, request.negative_prompt, report)
     components = None
     if request.regions and request.guidance.base_ratio < 1:
         parts = [embeds]
         for region in request.regions:
-            encoded = encode(region.prompt)
-            cut(report, f"region {region.name!r}", encoded)
-            parts.append(move_rows(taste, encoded, f"region {region.name!r}", report))
-        if request.background.strip():
-            encoded = encode(request.background)
-            cut(report, "background", encoded)
-            parts.append(move_rows(taste, encoded, "background", report))
-        else:
-            parts.append(embeds)
+            parts.append(component(encode, taste, region.prompt, f"region {region.name!r}", report))
+        blank = not request.background.strip()
+        parts.append(embeds if blank else component(encode, taste, request.background, "background", report))
         components = torch.cat(parts)
     return Conditioning(embeds, pooled, negative, negative_pooled, components, report)
+
+
+def component(encode: TextEncoder, taste: Taste, text: str, name: str, report: Report) -> Tensor:
+    """Return the moved (1, T, D) embedding of a region's or the background's own text."""
+    encoded = encode(text)
+    cut(report, name, encoded)
+    return move_rows(taste, encoded, name, report)

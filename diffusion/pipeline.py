@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from diffusion import edit, regions, sampling, weights
-from diffusion.attention import cross_attentions, regional_attention
+from diffusion.attention import coarsest_level, cross_attentions, regional_attention
 from diffusion.errors import GuidanceError, ModelError, Stopped, WeightsError
 from diffusion.guide import Conditioning, condition
 from diffusion.noise import starting_noise
@@ -155,16 +155,7 @@ class GuidedSdxl:
     @cached_property
     def cell(self) -> int:
         """Pixels a side of the coarsest cell in which texts act; smaller boxes cannot be told apart everywhere."""
-        deepest = len(self.pipe.unet.config.block_out_channels) - 1
-        levels: set[int] = set()
-        for name in cross_attentions(self.pipe.unet):
-            block, index = (*name.split("."), "0")[:2]
-            levels.add(
-                {"down_blocks": int(index), "up_blocks": deepest - int(index)}.get(block, deepest)
-                if index.isdigit()
-                else deepest
-            )
-        return self.pipe.vae_scale_factor * 2 ** max(levels)
+        return self.pipe.vae_scale_factor * 2 ** coarsest_level(self.pipe.unet)
 
     @cached_property
     def digests(self) -> dict[str, str]:
@@ -232,21 +223,17 @@ class GuidedSdxl:
             conditioning = self._condition(request)
             timesteps = sampling.schedule(pipe, request.steps)
             noise, generator = self._noise(request, conditioning)
-            begin = edit.first_step(len(timesteps), edited.strength, pipe.scheduler.order)
-            parent = self._parent(edited, noise)
-            inside = edit.latent_mask(edited.mask, pipe.vae_scale_factor).to(noise.device)
-            scheduler = pipe.scheduler
-            if begin and hasattr(scheduler, "set_begin_index"):
-                scheduler.set_begin_index(begin)
-            latents = edit.renoised(scheduler, parent, noise, timesteps, begin)
-            if begin == 0:
-                latents = torch.where(inside, noise * scheduler.init_noise_sigma, latents)
-
-            def hold(now: Tensor, index: int) -> Tensor:
-                return torch.where(inside, now, edit.renoised(scheduler, parent, noise, timesteps, index))
-
+            kept = edit.Kept(
+                scheduler=pipe.scheduler,
+                timesteps=timesteps,
+                parent=self._parent(edited, noise),
+                noise=noise,
+                inside=edit.latent_mask(edited.mask, pipe.vae_scale_factor).to(noise.device),
+                begin=edit.first_step(len(timesteps), edited.strength, pipe.scheduler.order),
+            )
+            latents = kept.start()
             final = self._denoise(
-                request, conditioning, latents, timesteps, generator, on_step, stop, previews, hold=hold, begin=begin
+                request, conditioning, latents, timesteps, generator, on_step, stop, previews, kept=kept
             )
             image = edit.paste(self._image(final), edited.parent_image, edited.mask)
         return self._rendered(image, final, conditioning.report, started)
@@ -284,10 +271,6 @@ class GuidedSdxl:
                 notes.append(
                     f"region {region.name!r} is narrower than one {self.cell} px cell of the coarsest attention"
                 )
-        if request.regions:
-            owned = regions.ownership([r.box for r in request.regions], request.width, request.height, 0.0)
-            hidden = [r.name for r, mask in zip(request.regions, owned, strict=False) if mask.sum() < 1.0]
-            notes.extend(f"region {name!r} is hidden behind others" for name in hidden)
         if request.cfg <= 1 and any(k.weight < 0 for k in request.keywords):
             notes.append("dislikes act through the negative branch, which a guidance scale of 1 or below leaves out")
         return notes
@@ -315,13 +298,15 @@ class GuidedSdxl:
         stop: threading.Event | None,
         previews: bool,
         *,
-        hold: Callable[[Tensor, int], Tensor] | None = None,
-        begin: int = 0,
+        kept: edit.Kept | None = None,
     ) -> Tensor:
         def after(done: sampling.Predicted) -> None:
-            if on_step is not None:
-                on_step(StepInfo(done.step, done.steps, self._previewer(done.clean) if previews else None))
+            if on_step is None:
+                return
+            clean = done.clean if kept is None else torch.where(kept.inside, done.clean, kept.parent)
+            on_step(StepInfo(done.step, done.steps, self._previewer(clean) if previews else None))
 
+        begin = 0 if kept is None else kept.begin
         conditioning.report["steps"] = len(timesteps) - begin
         with self._regional(request, conditioning):
             return sampling.denoise(
@@ -332,7 +317,7 @@ class GuidedSdxl:
                 cfg=request.cfg,
                 size=(request.height, request.width),
                 generator=generator,
-                hold=hold,
+                hold=None if kept is None else kept.hold,
                 after=after,
                 stop=stop,
                 begin=begin,
@@ -346,10 +331,12 @@ class GuidedSdxl:
             yield
             return
         guidance = request.guidance
-        owned = regions.ownership([r.box for r in request.regions], request.width, request.height, guidance.feather)
-        levels = len(self.pipe.unet.config.block_out_channels)
-        grids = regions.grids(request.width, request.height, self.pipe.vae_scale_factor, levels)
-        maps = [regions.weights(owned, grid) for grid in grids]
+        boxes, size = [r.box for r in request.regions], (request.width, request.height)
+        cell = self.pipe.vae_scale_factor
+        owned = regions.ownership(boxes, *size, guidance.feather, cell)
+        hidden = [r.name for r, part in zip(request.regions, owned, strict=False) if part.sum() < 1.0]
+        conditioning.report["notes"] += [f"region {name!r} is hidden behind others" for name in hidden]
+        maps = regions.pyramid(owned, *size, cell, len(self.pipe.unet.config.block_out_channels))
         guided = sampling.is_guided(self.pipe, request.cfg)
         with regional_attention(
             self.pipe.unet, conditioning.components, maps, base_ratio=guidance.base_ratio, guided=guided

@@ -1,8 +1,9 @@
 """Who owns which part of the canvas: soft masks of boxes, z-order, and their exact averages at every feature map.
 
 Axes
-    R    regions, front to back
-    H, W pixels of the canvas;  h, w  cells of one feature map
+    R       regions, front to back
+    H, W    pixels of the canvas
+    h, w    cells of one feature map
 
 A region's mask m_i is its box, softened over `feather` pixels. Front to back,
 
@@ -14,7 +15,6 @@ float32 weights of every cell sum to exactly 1, in any order of summation.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,15 +25,6 @@ QUANTUM = 2.0**-16
 """Weights are multiples of this: sums of such numbers up to 1 are exact in float32."""
 
 Array = NDArray[np.float64]
-
-
-class Grid(NamedTuple):
-    """One feature map laid over the canvas; the last row and column of cells may stick out."""
-
-    rows: int
-    columns: int
-    cell: int
-    """Pixels a side."""
 
 
 def profile(low: float, high: float, size: int, width: float) -> Array:
@@ -49,55 +40,71 @@ def profile(low: float, high: float, size: int, width: float) -> Array:
     return np.clip(covered / width, 0.0, 1.0)
 
 
-def box_mask(box: Box, width: int, height: int, feather: float) -> Array:
-    """Return the (H, W) soft mask of a box; the feather is cut to a quarter of the box's short side."""
+def box_mask(box: Box, width: int, height: int, feather: float) -> tuple[Array, Array]:
+    """Return the (H,) and (W,) factors of a soft box; the feather is cut to a quarter of its short side."""
     left, top, right, bottom = box[0] * width, box[1] * height, box[2] * width, box[3] * height
     window = max(1.0, min(feather, (right - left) / 4, (bottom - top) / 4))
-    return profile(top, bottom, height, window)[:, None] * profile(left, right, width, window)[None, :]
+    return profile(top, bottom, height, window), profile(left, right, width, window)
 
 
-def ownership(boxes: Sequence[Box], width: int, height: int, feather: float) -> Array:
-    """Return (R + 1, H, W): how much of each pixel every region owns, the background last."""
-    owned = np.empty((len(boxes) + 1, height, width))
+def _touched(factor: Array, cell: int) -> slice:
+    """Return the stretch of whole cells in which a factor is not 0."""
+    places = np.flatnonzero(factor)
+    return slice(int(places[0]) // cell * cell, (int(places[-1]) // cell + 1) * cell) if len(places) else slice(0, 0)
+
+
+def _sums(values: Array, cell: int) -> Array:
+    """Return the sums of (..., H, W) over squares of `cell` a side, the last ones cut off by the border."""
+    rows = np.add.reduceat(values, range(0, values.shape[-2], cell), axis=-2)
+    return np.add.reduceat(rows, range(0, values.shape[-1], cell), axis=-1)
+
+
+def ownership(boxes: Sequence[Box], width: int, height: int, feather: float, cell: int) -> Array:
+    """Return (R + 1, h, w): how many pixels of each cell every region owns, the background last.
+
+    Works on the part of the canvas that a box touches, so its cost does not grow with the number of small boxes.
+    """
+    owned = np.zeros((len(boxes) + 1, -(-height // cell), -(-width // cell)))
     free = np.ones((height, width))
     for index, box in enumerate(boxes):
-        mask = box_mask(box, width, height, feather)
-        owned[index] = mask * free
-        free = free * (1.0 - mask)
-    owned[-1] = free
+        down, across = box_mask(box, width, height, feather)
+        rows, columns = _touched(down, cell), _touched(across, cell)
+        mask = down[rows, None] * across[None, columns]
+        if mask.size:
+            here = _sums(mask * free[rows, columns], cell)
+            top, left = rows.start // cell, columns.start // cell
+            owned[index, top : top + here.shape[0], left : left + here.shape[1]] = here
+            free[rows, columns] *= 1.0 - mask
+    owned[-1] = _sums(free, cell)
     return owned
 
 
-def grids(width: int, height: int, cell: int, levels: int) -> tuple[Grid, ...]:
-    """Return the feature maps of a UNet: latents of `cell` pixels, then halved with odd sizes rounded up."""
-    rows, columns = height // cell, width // cell
-    found: list[Grid] = []
+def pyramid(owned: Array, width: int, height: int, cell: int, levels: int) -> tuple[NDArray[np.float32], ...]:
+    """Return each level's (R + 1, h, w) shares, summing to exactly 1 in every cell.
+
+    Args:
+        owned: from `ownership` with the same `cell`.
+        width: of the canvas.
+        height: of the canvas.
+        cell: pixels a side of a latent cell.
+        levels: feature maps of the UNet; each halves the one before it, odd sizes rounded up, so that the last row and
+            column of cells may stick out of the canvas. Those average what they have.
+    """
+    pixels = _sums(np.ones((height, width)), cell)
+    found: list[NDArray[np.float32]] = []
     for level in range(levels):
-        found.append(Grid(rows, columns, cell * 2**level))
-        rows, columns = -(-rows // 2), -(-columns // 2)
+        if level:
+            owned, pixels = _sums(owned, 2), _sums(pixels, 2)
+        found.append(fixed_point(owned[:-1] / pixels))
     return tuple(found)
 
 
-def averaging(cells: int, cell: int, size: int) -> Array:
-    """Return (cells, size): the matrix that averages pixels over cells; one that sticks out averages what it has."""
-    pixel = np.arange(size) // cell
-    member = (pixel[None, :] == np.arange(cells)[:, None]).astype(np.float64)
-    return member / member.sum(1, keepdims=True)
-
-
-def average(maps: Array, grid: Grid) -> Array:
-    """Return (..., H, W) `maps` averaged over the cells of `grid`, as (..., h, w)."""
-    height, width = maps.shape[-2:]
-    return averaging(grid.rows, grid.cell, height) @ maps @ averaging(grid.columns, grid.cell, width).T
-
-
-def weights(owned: Array, grid: Grid) -> NDArray[np.float32]:
-    """Return (R + 1, h, w) float32 shares of every cell, summing to exactly 1; the background is last."""
+def fixed_point(shares: Array) -> NDArray[np.float32]:
+    """Return (R + 1, h, w) float32 of (R, h, w) shares: multiples of `QUANTUM`, the rest for the background."""
     # Rounding down cannot push the sum over 1, and what it leaves over is background. The millionth keeps a full cell
     # full where its average came out one float below 1; sixteen of them are still no whole quantum.
-    regions = np.floor(average(owned[:-1], grid) / QUANTUM + 1e-6) * QUANTUM
-    background = 1.0 - regions.sum(0, keepdims=True)
-    return np.concatenate([regions, background]).astype(np.float32)
+    regions = np.floor(shares / QUANTUM + 1e-6) * QUANTUM
+    return np.concatenate([regions, 1.0 - regions.sum(0, keepdims=True)]).astype(np.float32)
 
 
 def mask_for_boxes(boxes: Sequence[Box], width: int, height: int, feather: float = 0.0) -> NDArray[np.float32]:

@@ -31,12 +31,12 @@ class Predicted:
 def schedule(pipe: Any, steps: int) -> Tensor:
     """Set the scheduler to `steps` and return its timesteps."""
     try:
-        timesteps, _ = retrieve_timesteps(pipe.scheduler, steps, pipe._execution_device)
+        retrieve_timesteps(pipe.scheduler, steps, pipe._execution_device)
     except ValueError as error:
         raise GuidanceError(f"the scheduler refuses {steps} steps: {error}") from error
     if hasattr(pipe.scheduler, "set_begin_index"):
         pipe.scheduler.set_begin_index(0)
-    return timesteps
+    return pipe.scheduler.timesteps
 
 
 @torch.no_grad()
@@ -67,7 +67,7 @@ def denoise(
         hold: given the latents after a step and the index of the next, returns those to go on with.
         after: called after each step.
         stop: once set, ends the loop before the next step.
-        begin: index of the first step to run.
+        begin: index of the first step to run, which the scheduler has been told.
 
     Raises:
         Stopped: `stop` was set.
@@ -91,8 +91,6 @@ def denoise(
         distilled = pipe.get_guidance_scale_embedding(torch.tensor(cfg - 1).repeat(count), embedding_dim=width)
         distilled = distilled.to(device=device, dtype=latents.dtype)
     extra = pipe.prepare_extra_step_kwargs(generator, 0.0)
-    if begin and hasattr(scheduler, "set_begin_index"):
-        scheduler.set_begin_index(begin)
 
     steps = len(timesteps) - begin
     for index in range(begin, len(timesteps)):

@@ -8,6 +8,7 @@ padding is told by the attention mask and never by an id.
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -81,6 +82,11 @@ class TextEncoder:
             self._kept.popitem(last=False)
         return encoded
 
+    @cached_property
+    def punctuation(self) -> tuple[frozenset[int], frozenset[int]]:
+        """Ids of each tokenizer's tokens without a letter or a digit."""
+        return _wordless(self.pipe.tokenizer), _wordless(self.pipe.tokenizer_2)
+
     def forget(self) -> None:
         """Drop every remembered text; due after the encoders' weights changed, by a LoRA for instance."""
         self._kept.clear()
@@ -102,12 +108,12 @@ class TextEncoder:
         return Half(rows, tuple(ids), content.to(rows.device), tail.to(rows.device), dropped)
 
 
-def without(half: Half, phrases: Iterable[Half], *, punctuation: frozenset[int]) -> Tensor:
-    """Return the (T) bool rows of `half` that speak about its subject.
+def without(half: Half, phrases: Iterable[Half], punctuation: frozenset[int] = frozenset()) -> Tensor:
+    """Return the (T) bool content rows of `half` that are neither part of a phrase nor punctuation.
 
     Args:
         half: the text.
-        phrases: preference words by the same encoder; wherever their tokens occur in the text, the rows do not count.
+        phrases: by the same encoder; wherever their tokens occur in the text, the rows do not count.
         punctuation: ids of tokens that are no words.
     """
     ids = half.ids
@@ -123,9 +129,6 @@ def without(half: Half, phrases: Iterable[Half], *, punctuation: frozenset[int])
     return subject
 
 
-def punctuation_ids(tokenizer: Any) -> frozenset[int]:
-    """Return the ids of `tokenizer` whose tokens hold no letter and no digit."""
+def _wordless(tokenizer: Any) -> frozenset[int]:
     vocabulary: dict[str, int] = tokenizer.get_vocab()
-    return frozenset(
-        token for word, token in vocabulary.items() if not any(c.isalnum() for c in word.removesuffix("</w>"))
-    )
+    return frozenset(i for word, i in vocabulary.items() if not any(c.isalnum() for c in word.removesuffix("</w>")))

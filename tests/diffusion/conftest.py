@@ -28,15 +28,12 @@ def tokenizer(*, pad: str) -> CLIPTokenizer:
     """A tokenizer of letters; "cat" is c a t</w>, and `pad` may be an ordinary token, as SDXL's second one has it."""
     vocabulary = ["!</w>", *LETTERS, *(f"{c}</w>" for c in LETTERS if c != "!"), "ca", "cat</w>"]
     vocabulary += ["<|startoftext|>", "<|endoftext|>"]
-    return CLIPTokenizer(
-        vocab={word: i for i, word in enumerate(vocabulary)},
-        merges=[("c", "a"), ("ca", "t</w>")],
-        pad_token=pad,
-        model_max_length=POSITIONS,
-    )
+    merges: Any = [("c", "a"), ("ca", "t</w>")]
+    ids = {word: i for i, word in enumerate(vocabulary)}
+    return CLIPTokenizer(vocab=ids, merges=merges, pad_token=pad, model_max_length=POSITIONS)
 
 
-def text_config(words: CLIPTokenizer, projection: int) -> CLIPTextConfig:
+def text_config(words: Any, projection: int) -> CLIPTextConfig:
     return CLIPTextConfig(
         vocab_size=len(words),
         hidden_size=WIDTH,
@@ -53,7 +50,7 @@ def text_config(words: CLIPTokenizer, projection: int) -> CLIPTextConfig:
 
 
 def scheduler(kind: type[Any] = EulerDiscreteScheduler) -> Any:
-    extra = {"clip_sample": False, "set_alpha_to_one": True} if kind is DDIMScheduler else {}
+    extra: dict[str, Any] = {"clip_sample": False} if kind is DDIMScheduler else {}
     return kind(
         beta_start=0.00085,
         beta_end=0.012,
@@ -68,7 +65,7 @@ def scheduler(kind: type[Any] = EulerDiscreteScheduler) -> Any:
 def build(channels: int = 12, projection: int = 20) -> StableDiffusionXLPipeline:
     torch.manual_seed(0)
     one, two = tokenizer(pad="<|endoftext|>"), tokenizer(pad="!")
-    unet = UNet2DConditionModel(
+    unet_config: dict[str, Any] = dict(
         sample_size=8,
         in_channels=channels,
         out_channels=channels,
@@ -85,11 +82,12 @@ def build(channels: int = 12, projection: int = 20) -> StableDiffusionXLPipeline
         projection_class_embeddings_input_dim=6 * 4 + projection,
         cross_attention_dim=2 * WIDTH,
     )
+    unet = UNet2DConditionModel(**unet_config)
     # Layers that start small would let every text look the same.
     for name, parameter in unet.named_parameters():
         if "attn2.to_" in name and name.endswith("weight"):
             torch.nn.init.normal_(parameter, std=0.3)
-    vae = AutoencoderKL(
+    vae_config: dict[str, Any] = dict(
         block_out_channels=(8, 8, 8, 8),
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
@@ -100,7 +98,7 @@ def build(channels: int = 12, projection: int = 20) -> StableDiffusionXLPipeline
         scaling_factor=0.7,
     )
     return StableDiffusionXLPipeline(
-        vae=vae,
+        vae=AutoencoderKL(**vae_config),
         text_encoder=CLIPTextModel(text_config(one, projection)),
         text_encoder_2=CLIPTextModelWithProjection(text_config(two, projection)),
         tokenizer=one,
