@@ -18,8 +18,9 @@ from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
 
-from diffusion import edit, regions, sampling, weights
+from diffusion import regions, sampling, weights
 from diffusion.attention import coarsest_level, cross_attentions, regional_attention
+from diffusion.edit import Kept, checked_latents, first_step, latent_mask, paste
 from diffusion.errors import GuidanceError, ModelError, Stopped, WeightsError
 from diffusion.guide import Conditioning, condition
 from diffusion.noise import starting_noise
@@ -223,19 +224,19 @@ class GuidedSdxl:
             conditioning = self._condition(request)
             timesteps = sampling.schedule(pipe, request.steps)
             noise, generator = self._noise(request, conditioning)
-            kept = edit.Kept(
+            kept = Kept(
                 scheduler=pipe.scheduler,
                 timesteps=timesteps,
                 parent=self._parent(edited, noise),
                 noise=noise,
-                inside=edit.latent_mask(edited.mask, pipe.vae_scale_factor).to(noise.device),
-                begin=edit.first_step(len(timesteps), edited.strength, pipe.scheduler.order),
+                inside=latent_mask(edited.mask, pipe.vae_scale_factor).to(noise.device),
+                begin=first_step(len(timesteps), edited.strength, pipe.scheduler.order),
             )
             latents = kept.start()
             final = self._denoise(
                 request, conditioning, latents, timesteps, generator, on_step, stop, previews, kept=kept
             )
-            image = edit.paste(self._image(final), edited.parent_image, edited.mask)
+            image = paste(self._image(final), edited.parent_image, edited.mask)
         return self._rendered(image, final, conditioning.report, started)
 
     def latents_of(self, image: Image.Image) -> Tensor:
@@ -285,7 +286,7 @@ class GuidedSdxl:
     def _parent(self, edited: EditRequest, noise: Tensor) -> Tensor:
         shape = (noise.shape[1], noise.shape[2], noise.shape[3])
         latents = self.latents_of(edited.parent_image) if edited.parent_latents is None else edited.parent_latents
-        return edit.checked_latents(latents, shape).to(noise.device, noise.dtype)
+        return checked_latents(latents, shape).to(noise.device, noise.dtype)
 
     def _denoise(
         self,
@@ -298,7 +299,7 @@ class GuidedSdxl:
         stop: threading.Event | None,
         previews: bool,
         *,
-        kept: edit.Kept | None = None,
+        kept: Kept | None = None,
     ) -> Tensor:
         def after(done: sampling.Predicted) -> None:
             if on_step is None:
