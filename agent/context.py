@@ -6,7 +6,7 @@ person's words, and what this turn has done.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
@@ -56,13 +56,13 @@ def digest(state: State, pack: Pack) -> str:
     return "\n".join(lines)
 
 
-def done_lines(steps: tuple[Step, ...], pack: Pack) -> list[str]:
+def done_lines(steps: Sequence[Step], pack: Pack) -> list[str]:
     """Return what this turn has done, one line a step."""
     done = [f"done: {'' if s.ok else 'error: '}{one_line(s.result, pack.line_chars)}" for s in steps]
     return done[-6:] or ["done: nothing"]
 
 
-def step_messages(steps: tuple[Step, ...], pack: Pack) -> list[BaseMessage]:
+def step_messages(steps: Sequence[Step], pack: Pack) -> list[BaseMessage]:
     """Return this turn's steps as tool calls and tool messages; a forced step's result joins the one before it."""
     messages: list[BaseMessage] = []
     for number, step in enumerate(steps):

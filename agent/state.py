@@ -1,8 +1,9 @@
 """What one conversation remembers: small, serialisable facts, and nothing else.
 
-Pictures, latents and models never enter the state; they are reached through ids and through `agent.deps.Deps`.
+Pictures, latents and models never enter the state; they are reached through ids and through `agent.run.Run`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -54,21 +55,18 @@ class Step(Value):
     forced: bool = Field(default=False, description="Run by the machine (the critique of a new picture).")
 
 
-@dataclass(kw_only=True)
-class Turn:
+class Turn(Value):
     """What happened in the current turn; replaced when the next begins."""
 
     number: int = 0
     said: str = ""
+    attached: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
-    calls: tuple[Call, ...] = ()
-    made: tuple[str, ...] = ()
-    """Pictures made this turn, in order."""
-    unchecked: str = ""
-    """The picture that the critique has to see next."""
-    planned_from: str = ""
-    """ "new" or a picture id, once a plan was made this turn."""
-    rounds: int = 0
+    calls: tuple[Call, ...] = Field(default=(), description="Decided on, not run yet.")
+    made: tuple[str, ...] = Field(default=(), description="Pictures of this turn, in order.")
+    unchecked: str = Field(default="", description="The picture that the critique has to see next.")
+    planned_from: str = Field(default="", description='"new" or a picture, once a plan was made this turn.')
+    rounds: int = Field(default=0, description="How often the model has called tools.")
     thought: str = ""
     answer: str = ""
     stop_reason: StopReason | None = None
@@ -83,12 +81,12 @@ class State:
     card: TasteCard = field(default_factory=TasteCard)
     layout: Layout | None = None
     """The current plan."""
-    images: tuple[ImageRecord, ...] = ()
+    images: Sequence[ImageRecord] = ()
     critiques: dict[str, Critique] = field(default_factory=dict[str, Critique])
     head: str = ""
     """The current picture, or empty."""
-    references: tuple[Reference, ...] = ()
-    dialogue: tuple[Line, ...] = ()
+    references: Sequence[Reference] = ()
+    dialogue: Sequence[Line] = ()
     turn: Turn = field(default_factory=Turn)
 
     def image(self, name: str) -> ImageRecord | None:

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from tools.taste import TasteCard
-from tools.types import Box, Digest, Fraction, ImageId, Layout, Value
+from tools.types import Box, Category, Digest, Fraction, ImageId, Layout, Value
 
 RECIPE_VERSION = 1
 """Raised when an older recipe would no longer give the same picture."""
@@ -57,7 +57,8 @@ class Recipe(Value):
     version: int = RECIPE_VERSION
     layout: Layout
     taste: TasteCard = TasteCard()
-    in_prompt: tuple[str, ...] = Field(default=(), description="Categories whose likes are written into the prompt.")
+    in_prompt: tuple[Category, ...] = Field(default=(), description="Categories whose likes are written in the prompt.")
+    empty_background: str = Field(default="", max_length=100, description="Stands in for a background without words.")
     strengths: Strengths = Strengths()
     sampling: Sampling = Sampling()
     seed: int = Field(ge=0, lt=2**32)
