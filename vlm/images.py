@@ -10,6 +10,7 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from langchain_core.messages import HumanMessage
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -68,6 +69,9 @@ def _as_rgb(picture: Image.Image) -> Image.Image:
     upright = ImageOps.exif_transpose(picture)
     if upright.mode == "RGB":
         return upright
+    if upright.mode.startswith("I"):
+        # 16 bits a pixel: Pillow would cut, not scale, and the picture would turn white.
+        return Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8)).convert("RGB")
     if upright.mode in {"RGBA", "LA", "PA"} or "transparency" in upright.info:
         layered = upright.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
