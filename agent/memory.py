@@ -7,14 +7,21 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiosqlite
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from pydantic import ValidationError
 
+from agent.state import Line, Reference, Turn
 from tools.errors import ConfigError
+from tools.recipe import ImageRecord
 from tools.taste import TasteCard
+from tools.types import Critique, Layout
 
 DATABASE = "conversations.sqlite"
 CARD = "taste.json"
+SAVED = (TasteCard, Layout, ImageRecord, Critique, Reference, Line, Turn)
+"""The types of ours that a checkpoint may bring back; anything else in the file stays plain data."""
 
 
 @asynccontextmanager
@@ -24,7 +31,10 @@ async def open_checkpointer(data: Path) -> AsyncGenerator[AsyncSqliteSaver]:
         await asyncio.to_thread(data.mkdir, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"the data folder {str(data)!r} cannot be made: {error.strerror}") from error
-    async with AsyncSqliteSaver.from_conn_string(str(data / DATABASE)) as saver:
+    async with aiosqlite.connect(data / DATABASE) as connection:
+        # Two processes may share a data folder; the second waits for the first one's write.
+        await connection.execute("PRAGMA busy_timeout = 10000")
+        saver = AsyncSqliteSaver(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=SAVED))
         await saver.setup()
         yield saver
 

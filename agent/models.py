@@ -69,12 +69,9 @@ def load_painter(settings: Settings) -> Painter:
         ConfigError: the folder is missing, incomplete, or not an SDXL.
     """
     limit_threads(settings)
-    from diffusers.utils import logging  # only here: the core is told nothing about how loud its libraries may be
-
     from diffusion.errors import ModelError, WeightsError
     from diffusion.pipeline import GuidedSdxl
 
-    logging.disable_progress_bar()
     try:
         return cast("Painter", GuidedSdxl.load(settings.image_model, device=settings.device, dtype=settings.dtype))
     except (WeightsError, ModelError) as error:
