@@ -136,7 +136,7 @@ def move_row(rows: Tensor, preference: Tensor, *, alpha: float, movable: Tensor,
     share = sideways.norm(dim=-1) / other.norm(dim=-1).clamp_min(TINY)
     # cos = |e| / sqrt(|e|^2 + |a p|^2) >= floor  <=>  |a p| <= |e| sqrt(1 / floor^2 - 1)
     step = alpha * sideways
-    if floor > 0:
+    if floor > TINY:
         longest = wide.norm(dim=-1, keepdim=True) * (1 / (floor * floor) - 1) ** 0.5
         step = step * (longest / step.norm(dim=-1, keepdim=True).clamp_min(TINY)).clamp_max(1.0)
     moved = wide + step
