@@ -86,8 +86,9 @@ def test_forty_regions_are_too_many_and_sixteen_are_not() -> None:
     ],
 )
 def test_requests(field: str, value: Any) -> None:
+    asked: dict[str, Any] = {"prompt": "a cat", field: value}
     with pytest.raises(GuidanceError, match=field):
-        RenderRequest(**{"prompt": "a cat", field: value})
+        RenderRequest(**asked)
 
 
 def test_a_size_that_does_not_divide_names_the_nearest_that_does() -> None:
