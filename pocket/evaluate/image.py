@@ -40,22 +40,38 @@ class Sample:
     seconds: float
 
 
-def prompt(part: str, index: int) -> Caption:
-    """Return a held-out caption: scenes of the test split in sentence patterns that no model was trained on."""
+def prompt(part: str, index: int, fits: Callable[[str], bool] = lambda text: True) -> Caption:
+    """Return a held-out caption: scenes of the test split in sentence patterns that no model was trained on.
+
+    A text that `fits` refuses is drawn again: what the encoders cut off cannot be obeyed.
+    """
     rng = generator("test", FIRST_SEED * (1 + list(COUNTS).index(part)) + index)
-    scene = sample_scene(rng, counts=COUNTS[part], allow_held_out=True)
-    return caption(rng, scene, "scene", "test")
+    while True:
+        scene = sample_scene(rng, counts=COUNTS[part], allow_held_out=True)
+        named = caption(rng, scene, "scene", "test")
+        if fits(named.text):
+            return named
+
+
+def length_check(folder: Path) -> Callable[[str], bool]:
+    """Return a test of whether a text fits the pipeline's text encoders uncut."""
+    from transformers import CLIPTokenizer
+
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    return lambda text: len(tokenizer(text)["input_ids"]) <= tokenizer.model_max_length
+
+
+def _whole(folder: Path) -> Path:
+    if not (folder / "model_index.json").exists():
+        raise MissingWeightsError(f"no pocket SDXL in {str(folder)!r}: run `make train-image` or name other --weights")
+    return folder
 
 
 def load(folder: Path) -> Any:
     """Load the stock pipeline from a local folder."""
     from diffusers import StableDiffusionXLPipeline
 
-    if not (folder / "model_index.json").exists():
-        raise MissingWeightsError(
-            f"no pocket SDXL in {str(folder)!r}: run `make train-image`, or name another --weights"
-        )
-    pipeline = StableDiffusionXLPipeline.from_pretrained(folder, local_files_only=True, add_watermarker=False)
+    pipeline = StableDiffusionXLPipeline.from_pretrained(_whole(folder), local_files_only=True, add_watermarker=False)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
@@ -96,10 +112,10 @@ def measure(
         sampling: steps and guidance.
         progress: told after each picture how many are done.
     """
-    pipeline: Any = None
+    fits, pipeline = length_check(_whole(folder)), None
     samples: list[Sample] = []
     for index in range(count):
-        named = prompt(part, index)
+        named = prompt(part, index, fits)
         key = cell_key(part, index, named.text, digest, asdict(sampling))
         path = cells.path.parent / "pictures" / f"{key}.png"
         kept = cells.get(key)

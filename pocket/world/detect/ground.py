@@ -22,6 +22,8 @@ FAMILIES: Final = ("flat", "outline")
 GAINS: Final[dict[str, tuple[float, float]]] = {"flat": (0.45, 1.1), "outline": (0.6, 1.15)}
 PLAIN_BELOW: Final = 0.006
 """Mean squared ungraded change explained by the best ground below which there is none."""
+EMPTY_BELOW: Final = 0.02
+"""Mean squared ungraded change up to which a strip without a ground is called plain and not unknown."""
 EXPLAINED: Final = 0.45
 """Least share of the change in the strip that the named ground explains."""
 SURE: Final = 0.01
@@ -97,7 +99,8 @@ def read_ground(flat: Array, objects: Mask) -> Ground:
     first, second = int(order[0]), int(order[1])
     phase = int(fits[:, first].max(axis=0).argmax())
     if best_of[first] / seen < PLAIN_BELOW:
-        return Ground("plain", float(np.clip(1 - best_of[first] / seen / PLAIN_BELOW, 0, 1)), "plain", 0)
+        confidence = float(np.clip(1 - best_of[first] / seen / PLAIN_BELOW, 0, 1))
+        return Ground("plain" if total / seen < EMPTY_BELOW else NONE, confidence, "plain", 0)
     share = float(best_of[first]) / max(total, 1e-9)
     lead = float(best_of[first] - best_of[second]) / max(total, 1e-9)
     named = GROUNDS[first] if share >= EXPLAINED and lead >= SURE else NONE
