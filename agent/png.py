@@ -1,7 +1,7 @@
 """Pictures that carry their recipe: versioned JSON in a PNG text chunk, read back and checked.
 
-Chunk `attune` (iTXt, UTF-8) holds a `Facts` as JSON; chunk `parameters` (tEXt, ASCII) holds the line that other programs
-read. Nothing in either depends on the time: an equal run writes equal bytes.
+Chunk `attune` (iTXt, UTF-8) holds a `Facts` as JSON; chunk `parameters` (tEXt, ASCII) holds the line that other
+programs read. Nothing in either depends on the time: an equal run writes equal bytes.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""A chat model that says what it is told to, for testing the state machine's routing and its faults. Nothing else uses it."""
+"""A chat model that says what it is told to: for testing the state machine's routing and its faults, nothing else."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,7 +58,7 @@ class ScriptedChat(VisionChat):
     """Next decisions: messages, answers in plain text, or errors to raise."""
     documents: list[Any] = Field(default_factory=list)
     """Next structured outputs."""
-    yes: Any = 0.9
+    yes: float | Callable[[str], float] = 0.9
     """The probability of Yes: a number, or a function of the question."""
     shown: list[list[BaseMessage]] = Field(default_factory=list)
     asked: list[str] = Field(default_factory=list)
@@ -118,12 +118,11 @@ class ScriptedChat(VisionChat):
     ) -> Iterator[ChatGenerationChunk]:
         whole = self._next(messages, kwargs)
         if thought := whole.additional_kwargs.get("reasoning_content"):
-            yield ChatGenerationChunk(message=AIMessageChunk("", additional_kwargs={"reasoning_content": thought}))
+            yield ChatGenerationChunk(
+                message=AIMessageChunk(content="", additional_kwargs={"reasoning_content": thought})
+            )
         if whole.text:
-            yield ChatGenerationChunk(message=AIMessageChunk(whole.text))
+            yield ChatGenerationChunk(message=AIMessageChunk(content=whole.text))
         for index, one in enumerate(whole.tool_calls):
             part = tool_call_chunk(name=one["name"], args=json.dumps(one["args"]), id=one["id"], index=index)
-            yield ChatGenerationChunk(message=AIMessageChunk("", tool_call_chunks=[part]))
-
-
-Yes = Callable[[str], float]
+            yield ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=[part]))

@@ -11,8 +11,9 @@ from agent.graph import build
 from agent.session import Session
 from tests.agent.conftest import answer, only, turn
 from tests.agent.scripted import ScriptedChat, call, calls, plan, taste
-from tools.errors import ToolError
-from tools.reasoner import MalformedError
+from tools.errors import ConfigError, ToolError
+from tools.paint import Painter
+from tools.reasoner import MalformedError, Reasoner
 from vlm.errors import MalformedOutputError
 
 CIRCLE = ("red circle", (60, 320, 420, 680))
@@ -240,22 +241,27 @@ async def test_a_defective_plan_is_repaired_once(session: Session, chat: Scripte
     assert "must have left < right" in chat.shown[2][-1].text
 
 
-async def test_a_reply_the_model_cannot_make_is_not_an_answer(session: Session, chat: ScriptedChat) -> None:
-    """A missing chat model is for a person to mend; the conversation is as it was."""
-    chat.replies.append(ToolError("unused"))
-    session.studio.models = type("Broken", (), {"reasoner": _no_model})()
+async def test_a_missing_model_is_said_and_the_conversation_goes_on(session: Session, chat: ScriptedChat) -> None:
+    working = session.studio.models
+    session.studio.models = BrokenModels()
 
     events = await turn(session, "hello")
 
     assert isinstance(events[-1], Failed)
     assert events[-1].kind == "config"
     assert "ATTUNE_CHAT_MODEL" in events[-1].message
+    session.studio.models = working
+    chat.replies.append("Here I am.")
+    assert answer(await turn(session, "are you there?")).text == "Here I am."
+    assert [line.role for line in (await session.state()).dialogue] == ["person", "agent", "person", "agent"]
 
 
-async def _no_model(self: object) -> None:
-    from tools.errors import ConfigError
+class BrokenModels:
+    async def reasoner(self) -> Reasoner:
+        raise ConfigError("no model there (setting ATTUNE_CHAT_MODEL)")
 
-    raise ConfigError("no model there (setting ATTUNE_CHAT_MODEL)")
+    async def painter(self) -> Painter:
+        raise AssertionError("the painter is not reached")
 
 
 async def test_a_long_message_is_cut_and_said_so(session: Session, chat: ScriptedChat) -> None:
