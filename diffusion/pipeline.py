@@ -15,20 +15,18 @@ import torch
 import transformers
 from diffusers import StableDiffusionXLPipeline
 from PIL import Image
-from safetensors import SafetensorError
 from torch import Tensor
 
 from diffusion import regions, sampling, weights
-from diffusion.attention import coarsest_level, cross_attentions, regional_attention
+from diffusion.attention import coarsest_level, regional_attention
 from diffusion.edit import Kept, checked_latents, first_step, latent_mask, paste
-from diffusion.errors import GuidanceError, ModelError, Stopped, WeightsError
+from diffusion.errors import GuidanceError, Stopped
 from diffusion.guide import Conditioning, condition
+from diffusion.loading import Precision, check_pipeline, load_pipeline
 from diffusion.noise import starting_noise
 from diffusion.preview import Previewer
 from diffusion.request import EditRequest, RenderRequest
 from diffusion.text import TextEncoder
-
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,19 +52,6 @@ class Rendered:
     seconds: float
 
 
-@contextmanager
-def _no_bars() -> Generator[None]:
-    """Keep the libraries' loading bars off the caller's terminal, and leave their switches as they were."""
-    shown = [m for m in (diffusers.utils.logging, transformers.utils.logging) if m.is_progress_bar_enabled()]
-    for module in shown:
-        module.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for module in shown:
-            module.enable_progress_bar()
-
-
 OnStep = Callable[[StepInfo], None]
 
 
@@ -76,7 +61,7 @@ class GuidedSdxl:
     def __init__(self, pipe: StableDiffusionXLPipeline, folder: Path | None = None) -> None:
         self.pipe: Any = pipe
         self.folder = folder
-        self._check()
+        check_pipeline(pipe)
         pipe.set_progress_bar_config(disable=True)
         self.encode = TextEncoder(pipe)
         self._previewer = Previewer(pipe)
@@ -87,7 +72,7 @@ class GuidedSdxl:
         cls,
         folder: str | Path,
         device: str = "auto",
-        dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto",
+        dtype: Precision | Literal["auto"] = "auto",
     ) -> Self:
         """Load a local folder in diffusers' format.
 
@@ -100,42 +85,7 @@ class GuidedSdxl:
             WeightsError: a folder or file is missing or broken.
             ModelError: it is not an SDXL this package can guide.
         """
-        folder = Path(folder)
-        variant = weights.check(folder)
-        where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        precision = ("float32" if where == "cpu" else "float16") if dtype == "auto" else dtype
-        try:
-            with _no_bars():
-                pipe = StableDiffusionXLPipeline.from_pretrained(
-                    folder,
-                    dtype=DTYPES[precision],
-                    variant=variant,
-                    use_safetensors=True,
-                    local_files_only=True,
-                    add_watermarker=False,
-                )
-        except (OSError, SafetensorError) as error:
-            raise WeightsError(f"{folder} could not be read ({error}); fetch the model again") from error
-        return cls(pipe.to(where), folder)
-
-    def _check(self) -> None:
-        pipe = self.pipe
-        if None in (pipe.text_encoder, pipe.text_encoder_2, pipe.tokenizer, pipe.tokenizer_2):
-            raise ModelError("SDXL's two text encoders are needed; this model has one (a refiner cannot be guided)")
-        config = pipe.unet.config
-        width = pipe.text_encoder.config.hidden_size + pipe.text_encoder_2.config.hidden_size
-        if config.addition_embed_type != "text_time" or config.cross_attention_dim not in {width, (width,)}:
-            found = f"{config.addition_embed_type!r} conditioning, {config.cross_attention_dim} wide"
-            raise ModelError(f"the UNet is not SDXL's: it takes {found}; 'text_time', {width} wide, is needed")
-        if config.in_channels != pipe.vae.config.latent_channels:
-            raise ModelError(
-                f"the UNet takes {config.in_channels} channels, the VAE has {pipe.vae.config.latent_channels}"
-            )
-        lengths = (pipe.tokenizer.model_max_length, pipe.tokenizer_2.model_max_length)
-        positions = min(e.config.max_position_embeddings for e in (pipe.text_encoder, pipe.text_encoder_2))
-        if len(set(lengths)) > 1 or lengths[0] > positions:
-            raise ModelError(f"the tokenizers' lengths {lengths} must be equal and at most {positions}")
-        cross_attentions(pipe.unet)
+        return cls(load_pipeline(Path(folder), device, dtype), Path(folder))
 
     @property
     def default_size(self) -> tuple[int, int]:

@@ -2,14 +2,16 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from diffusion.errors import GuidanceError
+
+if TYPE_CHECKING:  # so that a request can be made and refused where torch is not loaded
+    from torch import Tensor
 
 Mode = Literal["none", "row", "centred"]
 Box = tuple[float, float, float, float]
@@ -167,7 +169,7 @@ class EditRequest:
     parent_image: Image.Image
     mask: NDArray[np.floating]
     """(height, width), 1 where the picture may change, 0 where every pixel must stay."""
-    parent_latents: Tensor | None = None
+    parent_latents: "Tensor | None" = None
     """(C, h, w) final latents stored with the parent; None encodes the parent's pixels."""
     strength: float = 1.0
     """1 starts the mask from pure noise; below, from the parent re-noised that far, with as many fewer steps."""
