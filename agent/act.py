@@ -152,7 +152,7 @@ async def _generate(state: State, wanted: GenerateImage, run: Run) -> Outcome:
         raise ToolError(phrases.NO_MORE_IMAGES)
     base = None if wanted.base == NEW else known_image(state, wanted.base)
     painter = await run.models.painter()
-    models = await asyncio.to_thread(_model_files, painter)
+    models = await asyncio.to_thread(model_files, painter)
     recipe = fresh(recipe_for(state, wanted, base, run, models), state, base)
     parent = None
     if recipe.edit is not None:
@@ -259,5 +259,6 @@ def ancestors(state: State, base: ImageRecord | None) -> tuple[Recipe, ...]:
     return tuple(chain)
 
 
-def _model_files(painter: Painter) -> tuple[ModelFile, ...]:
+def model_files(painter: Painter) -> tuple[ModelFile, ...]:
+    """Return the weights of the image model, by content; the first call reads them all."""
     return tuple(ModelFile(name=name, sha256=digest) for name, digest in sorted(painter.info["weights"].items()))
