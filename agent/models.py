@@ -1,11 +1,11 @@
 """The two models, loaded when first needed and shared by all conversations of a process."""
 
 import asyncio
-from typing import Protocol, cast
+from typing import Protocol
 
 from agent.settings import Settings, limit_threads
 from tools.errors import ConfigError
-from tools.paint import Painter
+from tools.paint import Painter, painter_from
 from tools.reasoner import Reasoner
 
 
@@ -69,10 +69,7 @@ def load_painter(settings: Settings) -> Painter:
         ConfigError: the folder is missing, incomplete, or not an SDXL.
     """
     limit_threads(settings)
-    from diffusion.errors import ModelError, WeightsError
-    from diffusion.pipeline import GuidedSdxl
-
     try:
-        return cast("Painter", GuidedSdxl.load(settings.image_model, device=settings.device, dtype=settings.dtype))
-    except (WeightsError, ModelError) as error:
+        return painter_from(settings.image_model, settings.device, settings.dtype)
+    except ConfigError as error:
         raise ConfigError(f"{error} (setting ATTUNE_IMAGE_MODEL)") from error

@@ -18,10 +18,21 @@ DOING: Final = {
     "recall_image": "Go back",
 }
 """What a person calls each tool."""
+STARTERS: Final = (
+    "a red circle on the left and a blue star on the right, by the sea",
+    "a gloomy city with a yellow heart in the middle, in watercolor",
+    "a joyful forest with a sun and a green triangle, as pixel art",
+    "what can you draw?",
+)
+"""First sentences for a person who does not know where to begin."""
+WELCOME: Final = "Say what you would like to see, or go on with an earlier conversation:"
+UNFINISHED: Final = "Stopped."
 
 
 def title(state: State, length: int = 48) -> str:
-    """Name a conversation by its first words."""
+    """Name a conversation by its first words; empty if nothing was said yet."""
+    if not state.dialogue:
+        return ""
     said = next((line.text for line in state.dialogue if line.role == "person" and line.text), "a picture without words")
     short = " ".join(said.split())
     return short if len(short) <= length else f"{short[: length - 1].rstrip()}…"
@@ -60,7 +71,7 @@ def liked(card: TasteCard) -> str:
             if k.category == category
         ]
         lines += [f"- {category.replace('_', ' ')}: {', '.join(words)}"] if words else []
-    return "\n".join(lines) or "The card is empty."
+    return "\n".join(lines) or "The taste card is empty."
 
 
 def checked(critique: Critique) -> str:
@@ -71,3 +82,8 @@ def checked(critique: Critique) -> str:
         for check in critique.checks
     ]
     return "\n".join(lines) or "There was nothing to check."
+
+
+def fault(error: Exception) -> str:
+    """Say that the program is broken, not the conversation."""
+    return f"A fault in attune: {type(error).__name__}: {error}. What was said and painted before is kept; go on."

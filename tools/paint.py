@@ -7,7 +7,8 @@ act through the projection; dislikes act through the negative branch.
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +78,20 @@ class Painted(NamedTuple):
 
 class StoppedError(Exception):
     """The person asked to stop, and the painting did."""
+
+
+def painter_from(folder: Path, device: str, dtype: Literal["auto", "float32", "float16", "bfloat16"]) -> Painter:
+    """Load an SDXL from a local folder.
+
+    Raises:
+        ConfigError: it is missing, incomplete, or not an SDXL.
+    """
+    from diffusion.pipeline import GuidedSdxl
+
+    try:
+        return cast("Painter", GuidedSdxl.load(folder, device=device, dtype=dtype))
+    except (WeightsError, ModelError) as error:
+        raise ConfigError(str(error)) from error
 
 
 def request_of(recipe: Recipe) -> "RenderRequest":
