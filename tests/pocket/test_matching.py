@@ -70,12 +70,12 @@ def test_nothing_found_is_nothing_matched() -> None:
 def test_only_what_is_named_is_judged() -> None:
     caption = Caption("", (named("red", "circle", "top left"), named("blue", "star")), style="flat")
 
-    answers = judge(caption, detection(seen("red", "heart"), elements=("sun",)))
+    answers = judge(caption, detection(seen("red", "heart"), seen("blue", "star", BOTTOM_RIGHT), elements=("sun",)))
 
     assert answers == {
-        "recall": [True, False],
-        "colour": [True],
-        "shape": [False],
+        "recall": [True, True],
+        "colour": [True, True],
+        "shape": [False, True],
         "place": [True],
         "elements": False,
         "style": True,
