@@ -55,6 +55,11 @@ class Rendered:
 OnStep = Callable[[StepInfo], None]
 
 
+def _raise_if_set(stop: threading.Event | None) -> None:
+    if stop is not None and stop.is_set():
+        raise Stopped(0, 0)
+
+
 class GuidedSdxl:
     """An SDXL pipeline that follows keywords and boxes. Renders one picture at a time, from any thread."""
 
@@ -197,13 +202,14 @@ class GuidedSdxl:
     @contextmanager
     def _session(self, stop: threading.Event | None) -> Generator[None]:
         """One rendering at a time; whatever happens inside, offloaded models go home."""
-        with self._busy:
-            if stop is not None and stop.is_set():
-                raise Stopped(0, 0)
-            try:
-                yield
-            finally:
-                self.pipe.maybe_free_model_hooks()
+        while not self._busy.acquire(timeout=0.1):
+            _raise_if_set(stop)
+        try:
+            _raise_if_set(stop)
+            yield
+        finally:
+            self.pipe.maybe_free_model_hooks()
+            self._busy.release()
 
     def _condition(self, request: RenderRequest) -> Conditioning:
         cell = self.pipe.vae_scale_factor

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 from diffusers import StableDiffusionXLPipeline
-from tiny_sdxl import build, scheduler
 
 from diffusion.pipeline import GuidedSdxl
 from diffusion.request import Guidance, RenderRequest
+from tests.diffusion.tiny_sdxl import build, scheduler
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_sdxl import LEFT, LIKED, RIGHT
 
 from diffusion.guide import Conditioning, condition
 from diffusion.pipeline import GuidedSdxl
 from diffusion.projection import off_subject, subject_basis
 from diffusion.request import Guidance, Keyword, RenderRequest
+from tests.diffusion.tiny_sdxl import LEFT, LIKED, RIGHT
 
 Ask = Callable[..., RenderRequest]
 STRONG = Guidance(alpha=1.0, pooled_strength=1.0, min_cosine=0.0)

@@ -16,11 +16,11 @@ from diffusers import (
     StableDiffusionXLPipeline,
 )
 from PIL import Image
-from tiny_sdxl import LEFT, LIKED, RIGHT, build, scheduler
 
 from diffusion.errors import GuidanceError, ModelError, Stopped
 from diffusion.pipeline import GuidedSdxl, StepInfo
 from diffusion.request import Guidance, Keyword, RenderRequest
+from tests.diffusion.tiny_sdxl import LEFT, LIKED, RIGHT, build, scheduler
 
 Ask = Callable[..., RenderRequest]
 GUIDED = Guidance(alpha=1.0, pooled_strength=1.0, base_ratio=0.2, feather=8.0)
@@ -235,6 +235,27 @@ def test_two_threads_take_turns(sdxl: GuidedSdxl, ask: Ask) -> None:
     for thread in threads:
         thread.join()
     assert all(torch.equal(results[i], alone[i]) for i in (0, 1))
+
+
+def test_who_waits_for_a_turn_can_still_be_stopped(sdxl: GuidedSdxl, ask: Ask) -> None:
+    stop = threading.Event()
+    seen: list[type[Exception]] = []
+
+    def wait() -> None:
+        try:
+            sdxl.render(ask(), stop=stop)
+        except Stopped as stopped:
+            seen.append(type(stopped))
+
+    def start_another(info: StepInfo) -> None:
+        if info.step == 1:
+            waiting = threading.Thread(target=wait)
+            waiting.start()
+            stop.set()
+            waiting.join(timeout=20)
+
+    sdxl.render(ask(), on_step=start_another)
+    assert seen == [Stopped]
 
 
 def test_odd_crowded_and_hidden_regions_render_and_are_reported(sdxl: GuidedSdxl, ask: Ask) -> None:

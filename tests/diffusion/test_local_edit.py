@@ -11,13 +11,13 @@ from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tiny_sdxl import LEFT, RIGHT, scheduler
 
 from diffusion.edit import first_step, latent_mask, paste, renoised
 from diffusion.errors import GuidanceError, Stopped
 from diffusion.pipeline import GuidedSdxl, Rendered, StepInfo
 from diffusion.regions import mask_for_boxes
 from diffusion.request import EditRequest, RenderRequest
+from tests.diffusion.tiny_sdxl import LEFT, RIGHT, scheduler
 
 Ask = Callable[..., RenderRequest]
 BOX = (0.3, 0.2, 0.7, 0.6)

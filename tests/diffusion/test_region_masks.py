@@ -18,6 +18,7 @@ UNIT = st.floats(0, 1, allow_nan=False)
 def boxes(draw: st.DrawFn) -> Box:
     left, right = sorted((draw(UNIT), draw(UNIT)))
     top, bottom = sorted((draw(UNIT), draw(UNIT)))
+    left, top = min(left, 1 - 1e-6), min(top, 1 - 1e-6)
     return left, top, max(right, left + 1e-6), max(bottom, top + 1e-6)
 
 

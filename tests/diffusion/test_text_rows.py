@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from tiny_sdxl import POSITIONS, build
 
 from diffusion.pipeline import GuidedSdxl
 from diffusion.text import TextEncoder, without
+from tests.diffusion.tiny_sdxl import POSITIONS, build
 
 
 @pytest.fixture(scope="module", params=[POSITIONS, 48, 77])

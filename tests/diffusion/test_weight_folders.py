@@ -2,14 +2,18 @@
 
 import hashlib
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tiny_sdxl import copy_with
+import torch
 
 from diffusion.errors import ModelError, WeightsError
 from diffusion.pipeline import GuidedSdxl
+from diffusion.request import Guidance, RenderRequest
 from diffusion.weights import check, digests
+from tests.diffusion.tiny_sdxl import LEFT, LIKED, RIGHT, copy_with
 
 
 @pytest.fixture
@@ -72,6 +76,12 @@ def test_digests_are_those_of_the_files(folder: Path) -> None:
     assert len(found) == len(list(folder.rglob("*.safetensors")))
 
 
-def test_a_loaded_model_runs_in_the_precision_asked_for(folder: Path) -> None:
-    assert GuidedSdxl.load(folder, device="cpu", dtype="bfloat16").info["dtype"] == "bfloat16"
-    assert GuidedSdxl.load(folder, device="cpu").info["dtype"] == "float32"
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_renders_and_the_vae_returns_to_it(
+    folder: Path, ask: Callable[..., RenderRequest], dtype: Any
+) -> None:
+    sdxl = GuidedSdxl.load(folder, device="cpu", dtype=dtype)
+    assert sdxl.info["dtype"] == dtype
+    made = sdxl.render(ask(regions=(LEFT, RIGHT), keywords=(LIKED,), guidance=Guidance()))
+    assert bool(torch.isfinite(made.latents).all())
+    assert sdxl.pipe.vae.dtype == sdxl.pipe.unet.dtype
