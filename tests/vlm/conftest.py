@@ -37,6 +37,10 @@ CORPUS = (
 PATCH, MERGE, SIDE = 8, 2, 32
 """Image side in pixels; (SIDE / PATCH / MERGE) ** 2 = 4 tokens an image."""
 
+INITIAL = 0.3
+"""Weights large enough that pixels and positions matter to the next token; at the usual 0.02 the last token decides
+alone."""
+
 QWEN_TEMPLATE = (Path(__file__).parent / "qwen3_vl.jinja").read_text(encoding="utf-8")
 
 
@@ -71,6 +75,7 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
             "num_key_value_heads": 1,
             "head_dim": 16,
             "max_position_embeddings": 1024,
+            "initializer_range": INITIAL,
             "rope_parameters": {
                 "rope_type": "default",
                 "rope_theta": 10000.0,
@@ -81,6 +86,7 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
         },
         vision_config={
             "depth": 2,
+            "initializer_range": INITIAL,
             "hidden_size": 32,
             "intermediate_size": 64,
             "num_heads": 2,

@@ -13,7 +13,7 @@ import xgrammar as xgr
 from langchain_core.messages import HumanMessage
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers import DynamicCache, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from vlm.engine import Decoding, Engine
 from vlm.errors import ContextOverflowError, StoppedError, WeightsError
@@ -60,6 +60,31 @@ def test_greedy_decoding_agrees_with_generate(engine: Engine, messages: Any) -> 
     prompt = engine.renderer.render(messages)
 
     assert list(engine.tokens(prompt, free(engine), GREEDY)) == generated(engine, prompt)
+
+
+@pytest.mark.parametrize("messages", [SEEN, SAID], ids=["image", "text"])
+def test_reading_token_by_token_agrees_with_reading_at_once(engine: Engine, messages: Any) -> None:
+    """The cache and the positions against one pass without either."""
+    prompt = engine.renderer.render(messages)
+    reply = engine.renderer.tokenize("a red circle on the left")
+    inputs: dict[str, Any] = {}
+    if prompt.pixel_values is not None and prompt.image_grid_thw is not None:
+        inputs["pixel_values"] = torch.from_numpy(prompt.pixel_values)
+        inputs["image_grid_thw"] = torch.from_numpy(prompt.image_grid_thw)
+    with torch.inference_mode():
+        at_once = engine.model(
+            input_ids=torch.tensor([prompt.input_ids + reply]),
+            mm_token_type_ids=torch.tensor([prompt.mm_token_type_ids + [0] * len(reply)]),
+            **inputs,
+        ).logits[0, len(prompt.input_ids) - 1 :]
+
+    cache = DynamicCache(config=engine.model.config.get_text_config())
+    logits, position = engine._read(prompt, cache)  # pyright: ignore[reportPrivateUsage]
+    steps = [logits]
+    for offset, token in enumerate(reply):
+        steps.append(engine._step(token, position + offset, cache))  # pyright: ignore[reportPrivateUsage]
+
+    torch.testing.assert_close(torch.cat(steps), at_once, rtol=1e-4, atol=1e-4)
 
 
 def test_conversations_do_not_disturb_each_other(engine: Engine) -> None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from vlm.grammar import GrammarBook, Thought
 from vlm.messages import REASONING, reply_text
 
+
 def tool(name: str, **properties: Any) -> dict[str, Any]:
     parameters = {"type": "object", "properties": properties, "required": list(properties)}
     return {"type": "function", "function": {"name": name, "parameters": parameters}}

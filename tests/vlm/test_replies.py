@@ -1,4 +1,5 @@
-"""Replies are read back as they were spelt, however the text is cut into pieces; what cannot be read is a typed error."""
+"""Replies are read back as they were spelt, however the text is cut into pieces; what cannot be read is a typed
+error."""
 
 from functools import reduce
 from operator import add
@@ -46,6 +47,12 @@ def test_a_reply_is_read_back_as_it_was_spelt(spelt: AIMessage, size: int | None
     assert thought_of(whole) == thought_of(spelt)
     assert [(c["name"], c["args"]) for c in whole.tool_calls] == [(c["name"], c["args"]) for c in spelt.tool_calls]
     assert len({call["id"] for call in whole.tool_calls}) == len(spelt.tool_calls)
+
+
+def test_the_spelling_of_a_reply_is_qwens() -> None:
+    assert reply_text(message("", RECALLED, thought="back")) == (
+        '<think>\nback\n</think>\n\n<tool_call>\n{"name": "recall", "arguments": {"image": "@2 é"}}\n</tool_call>'
+    )
 
 
 def test_the_thought_streams_before_the_answer_in_chunks_of_its_own() -> None:
