@@ -1,12 +1,14 @@
 """What a conversation looks like on any page: events and memory become cards, which a door draws in its own way.
 
-A card with a known key replaces the one drawn before, so a thought grows, a picture develops, and a tool ends, in place.
+A card with a known key replaces the one drawn before, so a thought grows, a picture develops, a tool ends, in place.
 """
 
+import base64
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from PIL import Image
 
@@ -27,8 +29,8 @@ class Card:
     text: str = ""
     """All of it so far; while a card is not done, later texts mostly continue earlier ones."""
     title: str = ""
-    images: tuple[Path | Image.Image, ...] = ()
-    """Stored pictures, or one that is still being painted."""
+    images: tuple[Path | str, ...] = ()
+    """Stored pictures; one that is still being painted comes as a data URL."""
     done: bool = True
     ok: bool = True
 
@@ -63,7 +65,7 @@ class TurnDisplay:
             case events.ToolStarted(tool):
                 yield from self._begin("tool", words.DOING.get(tool, tool))
             case events.Progress(step, steps, preview):
-                shown = () if preview is None else (preview,)
+                shown = () if preview is None else (data_url(preview),)
                 yield self._painted(words.painting(step, steps), shown, done=False)
             case events.Painted(record, path):
                 yield self._painted(words.caption(record), (path,), done=True)
@@ -91,6 +93,8 @@ class TurnDisplay:
             case events.Failed(kind, text):
                 yield from self._end(ok=False)
                 yield Card("failed", "note" if kind in ("input", "busy") else "error", text)
+            case _:
+                pass
 
     def fault(self, error: Exception) -> Iterator[Card]:
         """Yield how a turn that ended in a fault of the program looks."""
@@ -116,7 +120,7 @@ class TurnDisplay:
             yield replace(self.step, text=text or self.step.text, done=True, ok=ok)
         self.step, self.notes = None, []
 
-    def _painted(self, text: str, images: tuple[Path | Image.Image, ...], done: bool) -> Card:
+    def _painted(self, text: str, images: tuple[Path | str, ...], done: bool) -> Card:
         key = self.picture.key if self.picture else self._key("picture")
         self.picture = Card(key, "picture", text, images=images, done=done)
         return self.picture
@@ -132,3 +136,14 @@ def history(state: State, session: Session) -> Iterator[Card]:
         for record in [found for name in line.images if (found := state.image(name)) is not None]:
             yield Card(f"{number}{record.id}", "picture", words.caption(record), images=(session.path(record.path),))
         yield Card(f"{number}", "answer", line.text)
+
+
+def source(image: Path | str) -> dict[str, Any]:
+    """Say where a card's picture is to be had, and under which name."""
+    return {"path": str(image), "name": image.name} if isinstance(image, Path) else {"url": image, "name": "sketch"}
+
+
+def data_url(image: Image.Image) -> str:
+    """Return a sketch of a picture that needs no file."""
+    image.save(data := io.BytesIO(), "JPEG")
+    return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"

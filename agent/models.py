@@ -54,9 +54,16 @@ def load_reasoner(settings: Settings) -> Reasoner:
                 base_url=settings.chat_server,
                 model=settings.chat_server_model,
                 api_key=settings.chat_server_key.get_secret_value(),
+                max_new_tokens=settings.max_new_tokens,
             )
         else:
-            chat = load_chat_model(folder=settings.chat_model, device=settings.device, dtype=settings.dtype)
+            chat = load_chat_model(
+                folder=settings.chat_model,
+                device=settings.device,
+                dtype=settings.dtype,
+                max_new_tokens=settings.max_new_tokens,
+                max_thought_tokens=settings.max_thought_tokens,
+            )
     except (WeightsError, ServerError) as error:
         raise ConfigError(f"{error} (setting ATTUNE_CHAT_MODEL or ATTUNE_CHAT_SERVER)") from error
     return Reasoner(chat)

@@ -38,6 +38,10 @@ class Settings(BaseSettings):
     """Address of an OpenAI-compatible server that runs the reasoning model."""
     chat_server_model: str = "Qwen/Qwen3-VL-8B-Instruct"
     chat_server_key: SecretStr = SecretStr("none")
+    max_new_tokens: int = Field(ge=32)
+    """Tokens of a reply of the reasoning model, its thought included."""
+    max_thought_tokens: int = Field(ge=8)
+    """Where a thought is closed by force; in process only."""
     image_model: Path
     """Folder of an SDXL model, in diffusers' format."""
     device: str = "auto"
@@ -117,6 +121,8 @@ class PocketSettings(Settings):
     profile: str = "pocket"
     pack: str = "pocket"
     chat_model: Path = ROOT / "pocket" / "weights" / "vlm"
+    max_new_tokens: int = 400
+    max_thought_tokens: int = 48
     image_model: Path = ROOT / "pocket" / "weights" / "sdxl"
     width: int = 128
     height: int = 128
@@ -142,6 +148,8 @@ class SdxlSettings(Settings):
     profile: str = "sdxl"
     pack: str = "qwen"
     chat_model: Path = MODELS / "Qwen3-VL-8B-Instruct"
+    max_new_tokens: int = 2048
+    max_thought_tokens: int = 768
     image_model: Path = MODELS / "stable-diffusion-xl-base-1.0"
     width: int = 1024
     height: int = 1024

@@ -33,7 +33,9 @@ def title(state: State, length: int = 48) -> str:
     """Name a conversation by its first words; empty if nothing was said yet."""
     if not state.dialogue:
         return ""
-    said = next((line.text for line in state.dialogue if line.role == "person" and line.text), "a picture without words")
+    said = next(
+        (line.text for line in state.dialogue if line.role == "person" and line.text), "a picture without words"
+    )
     short = " ".join(said.split())
     return short if len(short) <= length else f"{short[: length - 1].rstrip()}…"
 

@@ -41,7 +41,7 @@ def test_a_rendered_picture_replays_to_the_same_pixels(
         "--like",
         "atmosphere:gloomy:1.5",
         "--seed",
-        4,
+        "4",
         "--out",
         file,
     )

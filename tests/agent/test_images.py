@@ -89,7 +89,7 @@ def test_sixteen_bits_keep_their_greys() -> None:
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 def test_transparency_is_laid_on_white(mode: str) -> None:
     image = Image.new("RGBA", (32, 32), (0, 0, 0, 0)).convert(mode)
-    options = {"transparency": 0} if mode == "P" else {}
+    options: dict[str, Any] = {"transparency": 0} if mode == "P" else {}
 
     decoded = opened(encoded(image, **options))
 
