@@ -28,9 +28,10 @@ def corpus(count: int) -> list[str]:
 
 
 def build(folder: Path, *, entries: int = 1400, captions: int = 20000) -> CLIPTokenizer:
-    """Train the merges, write `vocab.json` and `merges.txt` to `folder`, and return the tokenizer loaded from them.
+    """Train the merges, write `vocab.json` and `merges.txt` to `folder`, and return the tokenizer.
 
-    As in OpenAI's vocabulary all 256 byte pieces come first, then the same pieces at a word's end, then merges, then the two specials.
+    As in OpenAI's vocabulary all 256 byte pieces come first, then the same pieces at a word's end, then merges, then
+    the two specials.
     """
     learner = Tokenizer(models.BPE(end_of_word_suffix=_WORD_END))
     learner.normalizer = normalizers.Sequence(  # pyright: ignore[reportAttributeAccessIssue]

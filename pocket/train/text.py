@@ -1,9 +1,9 @@
 """First lesson of the two text encoders: paint a caption on an 8x8 map, long before a picture is drawn.
 
-The full-size model starts from encoders that CLIP training taught what words mean; this is the pocket's counterpart. A
-small head reads the encoders exactly as SDXL's UNet does (`hidden_states[-2]` of both, plus the pooled vector), and says
-cell by cell which object lies there, and for the whole, the look. Its gradients are exact where those of a diffusion loss
-are noisy, so that colours, shapes and places bind to their words within minutes. The head is thrown away.
+The full-size model starts from encoders that CLIP training taught what words mean; this is the pocket's counterpart.
+A small head reads the encoders exactly as SDXL's UNet does (`hidden_states[-2]` of both, plus the pooled vector) and
+says, cell by cell, which object lies there, and for the whole, the look. Its gradients are exact where those of a
+diffusion loss are noisy, so that colours, shapes and places bind to words within minutes. The head is thrown away.
 """
 
 from typing import Any, NamedTuple

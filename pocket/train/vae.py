@@ -25,7 +25,7 @@ CROP = 64
 KL_WEIGHT = 3e-3
 """Weight of the mean KL per latent element; keeps the latents near a normal distribution without blur."""
 SQUARE_WEIGHT = 4.0
-"""Weight of the squared error of pixels and of their differences beside the absolute error. With absolute errors alone the
+"""Weight of the squared errors of pixels and of their differences. With absolute errors alone the
 median of an edge map, zero, is a place to get stuck: after 650 steps the textures had not begun to appear."""
 
 
