@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Coroutine
 from typing import Any
 
 from agent import words
@@ -20,6 +21,7 @@ class Lobby:
         self._sessions: dict[str, Session] = {}
         """One object a conversation, whoever is in it: it keeps turns apart."""
         self._current: dict[str, str] = {}
+        self._turns: dict[str, asyncio.Task[None]] = {}
         self._models: asyncio.Future[Any] | None = None
 
     async def enter(self, visitor: str) -> Session | None:
@@ -43,6 +45,22 @@ class Lobby:
             return None
         self._current[visitor] = name
         return await self._session(name)
+
+    def take(self, session: Session, turn: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a turn that goes on whatever becomes of the page that began it."""
+        task = asyncio.create_task(turn)
+        running = self._turns.get(session.id)
+        if running is None or running.done():  # else this one will be refused at once
+            self._turns[session.id] = task
+        return task
+
+    async def idle(self, session: Session) -> bool:
+        """Wait for the end of the turn another page began; say whether there was one."""
+        running = self._turns.get(session.id)
+        if running is None or running.done():
+            return False
+        await asyncio.wait([running])
+        return True
 
     async def earlier(self, most: int = 6) -> list[tuple[str, str]]:
         """Return names and titles of the conversations that were active last."""

@@ -92,10 +92,10 @@ def test_changes_are_what_is_new_and_what_went() -> None:
     removed = changes(TWO, TWO.model_copy(update={"regions": TWO.regions[:1]}))
     moved = changes(TWO, TWO.model_copy(update={"regions": (TWO.regions[0], region("blue square", TOP))}))
 
-    assert (recoloured.phrase, set(recoloured.boxes)) == ("change green square", {RIGHT})
+    assert (recoloured.phrase, recoloured.boxes) == ("change green square", (RIGHT, RIGHT))
     assert (added.phrase, added.boxes) == ("change yellow star", (TOP,))
     assert (removed.phrase, removed.boxes) == ("remove blue square", (RIGHT,))
-    assert set(moved.boxes) == {RIGHT, TOP}
+    assert moved.boxes == (RIGHT, TOP)
     assert changes(TWO, TWO).phrase == "no change"
 
 
