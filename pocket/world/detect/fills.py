@@ -20,6 +20,9 @@ SURE: Final = 0.15
 LIMIT: Final = 0.6
 """Differences are cut here, so that a few wild pixels do not decide."""
 
+GAIN: Final = (0.82, 1.15)
+"""How much weaker or stronger than drawn a fill may be: models miss colours by a little; a wash has 0.6 of a flat fill."""
+
 
 class Fill(NamedTuple):
     """The style of a picture."""
@@ -39,7 +42,11 @@ Errors = NDArray[np.float64]
 
 
 def _squares(share: Array, patterns: list[Array]) -> Errors:
-    errors = [float(np.square(np.clip(share - p, -LIMIT, LIMIT)).sum()) for p in patterns]
+    """Compare with every pattern, each made a little stronger or weaker where that fits better."""
+    errors: list[float] = []
+    for pattern in patterns:
+        gain = np.clip(share @ pattern / max(float(pattern @ pattern), 1e-6), *GAIN)
+        errors.append(float(np.square(np.clip(share - gain * pattern, -LIMIT, LIMIT)).sum()))
     return np.array(errors).reshape(len(BLURS), len(STYLES))
 
 
