@@ -57,7 +57,8 @@ def chat(
     """Talk in the terminal; picture paths in a message are attached."""
     from agent.terminal import chat as talk
 
-    asyncio.run(talk(_settings(profile, data=data), out, conversation, resume, seed))
+    settings = _settings(profile, data=data)
+    asyncio.run(talk(settings, out, conversation=conversation, resume=resume, seed=seed))
 
 
 @cli.command()
@@ -66,7 +67,7 @@ def web(
     data: Data = None,
     host: str = "127.0.0.1",
     port: int = 8000,
-    headless: Annotated[bool, typer.Option("--headless", help="Do not open a browser.")] = True,
+    browser: Annotated[bool, typer.Option("--browser", help="Open a browser.")] = False,
 ) -> None:
     """Talk in the browser."""
     from agent.settings import ROOT
@@ -78,7 +79,7 @@ def web(
     environment = {**os.environ, "ATTUNE_PROFILE": settings.profile, "ATTUNE_DATA": str(settings.data)}
     command = [sys.executable, "-m", "chainlit", "run", str(page), "--host", host, "--port", str(port)]
     os.chdir(ROOT)
-    os.execve(sys.executable, [*command, *(["--headless"] if headless else [])], environment)
+    os.execve(sys.executable, [*command, *([] if browser else ["--headless"])], environment)
 
 
 @cli.command()

@@ -38,7 +38,7 @@ class Thought:
 
 @dataclass(frozen=True)
 class AnswerPiece:
-    """A piece of the answer while it is being written."""
+    """A piece of the answer while it is being written; it was thinking aloud if a final `Thought` follows."""
 
     text: str
 

@@ -72,7 +72,9 @@ async def reason(state: State, runtime: Runtime[Run]) -> Update:
         return _ended(turn, "stopped")
     except MalformedError:
         return _ended(turn, "malformed")
-    thought = str(reply.additional_kwargs.get("reasoning_content") or "").strip()
+    # A model without a thinking mode thinks aloud before it calls.
+    aloud = reply.text if reply.tool_calls else ""
+    thought = str(reply.additional_kwargs.get("reasoning_content") or aloud).strip()
     if thought:
         run.emit(events.Thought(thought, final=True))
     calls = tuple(Call(tool=c["name"], arguments=dict(c["args"])) for c in reply.tool_calls)

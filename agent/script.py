@@ -73,6 +73,7 @@ async def _turn(session: Session, number: int, said: Said, out: Path) -> TurnRep
     report = TurnReport(turn=number, say=said.say)
     started = time.monotonic()
     running: events.ToolStarted | None = None
+    broken = ""
     async for event in session.send(said.say, said.attach):
         match event:
             case events.Thought(text, final=True):
@@ -87,11 +88,13 @@ async def _turn(session: Session, number: int, said: Said, out: Path) -> TurnRep
             case events.Answer():
                 report.answer, report.stop_reason, report.head = event.text, event.stop_reason, event.head
             case events.Failed("config", message):
-                raise ConfigError(message)
+                broken = message
             case events.Failed(_, message):
                 report.error = message
             case _:
                 pass
+    if broken:
+        raise ConfigError(broken)
     report.seconds = round(time.monotonic() - started, 3)
     return await _completed(session, report, out)
 

@@ -202,17 +202,20 @@ class Session:
             return await self.state()
 
     async def _take_turn(self, run: Run) -> None:
-        before = await self.state()
+        before, failed = await self.state(), None
         try:
             graph: Any = self.studio.graph
             await graph.ainvoke({"seed": before.seed}, self.config, context=run)
         except InputError as error:
-            run.emit(Failed("input", str(error)))
+            failed = Failed("input", str(error))
         except ConfigError as error:
-            run.emit(Failed("config", str(error)))
+            failed = Failed("config", str(error))
         else:
             await self._remember(await self.state())
         await prune(self.studio.saver, self.id)
+        # Last, because a listener may close the studio on hearing it.
+        if failed is not None:
+            run.emit(failed)
 
     async def _remember(self, state: State) -> None:
         if self.studio.settings.remember_taste:

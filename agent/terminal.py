@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from agent import events
+from agent.models import Models
 from agent.session import Session, Studio
 from agent.settings import Settings
 from tools.errors import ConfigError
@@ -29,14 +30,30 @@ def split_attachments(line: str) -> tuple[str, list[Path]]:
     return " ".join(word for word in words if Path(word).suffix.lower() not in PICTURES), files
 
 
-async def chat(settings: Settings, out: Path, conversation: str | None, resume: bool, seed: int | None) -> None:
+async def chat(
+    settings: Settings,
+    out: Path,
+    *,
+    conversation: str | None = None,
+    resume: bool = False,
+    seed: int | None = None,
+    models: Models | None = None,
+) -> None:
     """Talk until the person leaves.
+
+    Args:
+        settings: the profile and the data folder.
+        out: where new pictures are saved.
+        conversation: the one to continue.
+        resume: whether to continue the last one instead.
+        seed: of a new one.
+        models: where the models come from, if not from the settings.
 
     Raises:
         ConfigError: the models or the data folder cannot be used.
     """
     console = Console()
-    async with Studio.open(settings) as studio:
+    async with Studio.open(settings, models) as studio:
         if resume and conversation is None:
             known = await studio.conversations()
             conversation = known[0] if known else None
@@ -63,13 +80,17 @@ async def take_turn(session: Session, text: str, files: list[Path], out: Path, c
     """Take one turn and show it; Ctrl-C stops it and keeps the conversation."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, session.stop)
+    broken = ""
     try:
         async for event in session.send(text, files):
-            show(event, out, console)
             if isinstance(event, events.Failed) and event.kind == "config":
-                raise ConfigError(event.message)
+                broken = event.message
+            else:
+                show(event, out, console)
     finally:
         loop.remove_signal_handler(signal.SIGINT)
+    if broken:
+        raise ConfigError(broken)
 
 
 def show(event: events.Event, out: Path, console: Console) -> None:

@@ -217,6 +217,20 @@ async def test_a_malformed_decision_gets_one_repair_then_the_turn_ends(session: 
     assert "cut off" in chat.shown[1][-1].text
 
 
+async def test_a_model_that_thinks_aloud_before_a_call_has_its_words_shown_as_thought(
+    session: Session, chat: ScriptedChat
+) -> None:
+    aloud = call("recall_image", image="@1")
+    aloud.additional_kwargs.clear()
+    aloud.content = "Let me go back first."
+    chat.replies += [aloud, "There is no picture yet."]
+
+    events = await turn(session, "go back")
+
+    assert [e.text for e in only(events, Thought) if e.final] == ["Let me go back first."]
+    assert answer(events).text == "There is no picture yet."
+
+
 async def test_a_plan_that_cannot_be_read_falls_back_to_the_words(session: Session, chat: ScriptedChat) -> None:
     chat.replies += [call("plan_layout", base="new"), call("generate_image", base="new", keep=False), "Done."]
     chat.documents += [MalformedOutputError("not JSON", "{"), MalformedOutputError("not JSON", "{")]
