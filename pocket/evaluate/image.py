@@ -68,12 +68,18 @@ def _whole(folder: Path) -> Path:
 
 
 def load(folder: Path) -> Any:
-    """Load the stock pipeline from a local folder."""
+    """Load the stock pipeline from a local folder, in float32, onto a GPU if there is one."""
+    import torch
     from diffusers import StableDiffusionXLPipeline
+    from transformers.utils import logging
 
-    pipeline = StableDiffusionXLPipeline.from_pretrained(_whole(folder), local_files_only=True, add_watermarker=False)
+    logging.disable_progress_bar()
+    # Without a type, transformers keeps the 16 bits of the files and diffusers widens the rest, and the two do not fit.
+    pipeline = StableDiffusionXLPipeline.from_pretrained(
+        _whole(folder), local_files_only=True, add_watermarker=False, dtype=torch.float32
+    )
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline
+    return pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def draw(pipeline: Any, text: str, seed: int, sampling: Sampling) -> tuple[Image.Image, float]:

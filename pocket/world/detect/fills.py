@@ -21,7 +21,7 @@ LIMIT: Final = 0.6
 """Differences are cut here, so that a few wild pixels do not decide."""
 
 GAIN: Final = (0.82, 1.15)
-"""How much weaker or stronger than drawn a fill may be: models miss colours by a little; a wash has 0.6 of a flat fill."""
+"""How much weaker or stronger than drawn a fill may be; models miss colours a little. A wash has 0.6 of a flat fill."""
 
 
 class Fill(NamedTuple):
