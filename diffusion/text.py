@@ -60,7 +60,7 @@ class TextEncoder:
 
     def tokens(self, text: str) -> int:
         """Return how many tokens `text` has for the tokenizer that needs more of them."""
-        return max(len(t(text, add_special_tokens=False)["input_ids"]) for t, text in self._inputs(text))
+        return max(len(t(text, add_special_tokens=False, verbose=False)["input_ids"]) for t, text in self._inputs(text))
 
     def __call__(self, text: str) -> Encoded:
         """Return the encoding of `text`, cut as stock cuts it; what was cut is in the halves."""
@@ -97,7 +97,7 @@ class TextEncoder:
         return [(t, self.pipe.maybe_convert_prompt(text, t)) for t in tokenizers]
 
     def _half(self, tokenizer: Any, text: str, rows: Tensor) -> Half:
-        whole: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        whole: list[int] = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         batch = tokenizer(text, padding="max_length", max_length=tokenizer.model_max_length, truncation=True)
         ids: list[int] = batch["input_ids"]
         read = sum(batch["attention_mask"])  # BOS, the text, EOS

@@ -52,6 +52,16 @@ def test_outside_the_mask_every_bit_is_the_parents(
     assert not torch.equal(edited.latents[:, inside], parent.latents[:, inside])
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mask_of_everything_is_a_rendering(sdxl: GuidedSdxl, ask: Ask, parent: Rendered, kind: type[Any]) -> None:
+    """Nothing of the parent leaks in, also where the schedule starts short of pure noise as SDXL's own does."""
+    plain = kind.from_config({**scheduler(kind).config, "rescale_betas_zero_snr": False})
+    sdxl.pipe.scheduler = plain
+    request = ask(prompt="a hen", regions=(LEFT,), seed=8)
+    edited = sdxl.edit(EditRequest(request, parent.image, np.ones((64, 64)), parent.latents))
+    assert torch.equal(edited.latents, sdxl.render(request).latents)
+
+
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.tuples(*[st.floats(0, 0.95)] * 2), st.tuples(*[st.floats(0.02, 1)] * 2), st.floats(0, 20))
 def test_any_box_of_any_picture(
