@@ -20,7 +20,7 @@ REACH: Final = 4
 SIDE_STEPS: Final = (-4, -2, 0, 2, 4)
 FAR: Final = 0.35
 """Largest unexplained share of a region at which its shape is still named."""
-SURE: Final = 0.02
+SURE: Final = 0.08
 """Least confidence at which a shape is named."""
 
 
