@@ -3,7 +3,7 @@
 import asyncio
 from typing import Protocol
 
-from agent.settings import Settings, limit_threads
+from agent.settings import Settings, prepare_libraries
 from tools.errors import ConfigError
 from tools.paint import Painter, painter_from
 from tools.reasoner import Reasoner
@@ -45,7 +45,7 @@ def load_reasoner(settings: Settings) -> Reasoner:
     Raises:
         ConfigError: the folder or the server is not there.
     """
-    limit_threads(settings)
+    prepare_libraries(settings)
     from vlm import ServerError, WeightsError, load_chat_model
 
     try:
@@ -75,7 +75,7 @@ def load_painter(settings: Settings) -> Painter:
     Raises:
         ConfigError: the folder is missing, incomplete, or not an SDXL.
     """
-    limit_threads(settings)
+    prepare_libraries(settings)
     try:
         return painter_from(settings.image_model, settings.device, settings.dtype)
     except ConfigError as error:

@@ -198,7 +198,15 @@ def load_settings(profile: str | None = None, **overrides: Any) -> Settings:
         raise ConfigError(f"setting {where!r}: {first['msg']}, got {first.get('input')!r}") from error
 
 
-def limit_threads(settings: Settings) -> None:
-    """Tell the numeric libraries how many threads to use; only effective before they are loaded."""
+def prepare_libraries(settings: Settings) -> None:
+    """Tell the model libraries how to behave: quiet, local files only, so many threads. Effective before they load."""
+    for name, value in {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "DIFFUSERS_VERBOSITY": "error",
+        "TOKENIZERS_PARALLELISM": "false",
+    }.items():
+        os.environ.setdefault(name, value)
     if settings.threads:
         os.environ["OMP_NUM_THREADS"] = str(settings.threads)
