@@ -117,7 +117,7 @@ def _place(thing: Thing) -> Array:
 
 
 @cache
-def _tile(style: str) -> Array:
+def tile(style: str) -> Array:
     """Return the (SIZE, SIZE) ink share of a textured style: 1 full colour, 0 the paler tint."""
     y, x = np.meshgrid(np.arange(SIZE), np.arange(SIZE), indexing="ij")
     if style == "hatched":
@@ -145,7 +145,7 @@ def _blocks(mask: Array) -> Array:
     return coarse.repeat(4, 0).repeat(4, 1).astype(np.float32)
 
 
-def _ink(mask: Array, style: str) -> tuple[Array, Array]:
+def ink(mask: Array, style: str) -> tuple[Array, Array]:
     """Return (coverage, strength): where a fill lies and how much of its colour shows there."""
     if style == "flat":
         return mask, np.ones_like(mask)
@@ -161,11 +161,11 @@ def _ink(mask: Array, style: str) -> tuple[Array, Array]:
     if style == "pixel art":
         mask = _blocks(mask)
     tint = TINT[style]
-    return mask, tint + (1 - tint) * _tile(style)
+    return mask, tint + (1 - tint) * tile(style)
 
 
 def _fill(canvas: Array, mask: Array, colour: Array, style: str) -> Array:
-    coverage, strength = _ink(mask, style)
+    coverage, strength = ink(mask, style)
     paint = PAPER + strength[..., None] * (colour - PAPER)
     return canvas + coverage[..., None] * (paint - canvas)
 

@@ -13,8 +13,8 @@ from scipy.ndimage import gaussian_filter
 from pocket.world.render import (
     TINT,
     Array,
-    _ink,  # pyright: ignore[reportPrivateUsage]
-    _tile,  # pyright: ignore[reportPrivateUsage]
+    ink,  # pyright: ignore[reportPrivateUsage]
+    tile,  # pyright: ignore[reportPrivateUsage]
     ground_mask,
     shape_mask,
 )
@@ -38,13 +38,13 @@ def texture(style: str, blur: float = 0.0) -> Array:
     """Return the (SIZE, SIZE) share of colour inside a large fill of a flat or textured style."""
     if style not in TINT:
         return np.ones((SIZE, SIZE), np.float32)
-    fill = (TINT[style] + (1 - TINT[style]) * _tile(style)).astype(np.float32)
+    fill = (TINT[style] + (1 - TINT[style]) * tile(style)).astype(np.float32)
     return np.asarray(gaussian_filter(fill, blur, mode="wrap"), np.float32) if blur else fill
 
 
 def shown(mask: Array, style: str, blur: float = 0.0) -> Array:
     """Return the share of its colour that a fill of `mask`, of any size, shows in an untextured style."""
-    coverage, strength = _ink(mask, style)
+    coverage, strength = ink(mask, style)
     return soft((coverage * strength).astype(np.float32), blur)
 
 
