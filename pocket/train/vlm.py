@@ -126,7 +126,7 @@ def weighted(logits: Tensor, batch: Batch) -> tuple[Tensor, dict[str, float]]:
     found: dict[str, float] = {}
     for i, task in enumerate(TASKS):
         here = batch.tasks == i
-        if task in ("region", "taste", "layout", "edit", "decision"):
+        if task in ("region", "taste", "layout", "edit", "decision", "list", "look_at"):
             found[task] = each[here].mean().item() if here.any() else 0.0
     return loss, found
 
@@ -168,7 +168,7 @@ def train_language(args: argparse.Namespace) -> None:
         average=Average(model.parameters(), 0.995),
     )
     run.resume()
-    stream = Stream(coder, albums_of(args), roughen=Roughen(run.step), rows=args.rows)
+    stream = Stream(coder, albums_of(args), roughen=Roughen(run.step), rows=args.rows, reading_until=args.reading_until)
     test = draw_pool("test", 13, 60 if args.smoke else 600, allow_held_out=True)
     other = Stream(
         coder, [Album(test.pixels, [truth_of(s) for s in test.scenes], 1.0)], phrasing="test", rows=8, key=77
@@ -211,6 +211,7 @@ def main() -> None:
     parser.add_argument("--pool", type=int, default=32000, help="rendered pictures to draw from")
     parser.add_argument("--steps", type=int, default=3600, help="steps of the language stage")
     parser.add_argument("--rows", type=int, default=24, help="rows of 304 tokens a step of the language stage")
+    parser.add_argument("--reading-until", type=int, default=900, help="step up to which pictures outweigh the rest")
     parser.add_argument(
         "--look-seconds", type=float, default=540.0, help="time between checkpoints and looks at held-out data"
     )

@@ -86,6 +86,8 @@ TASKS: Final = (
     "layout",
     "edit",
     "decision",
+    "list",
+    "look_at",
 )
 
 

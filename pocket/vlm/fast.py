@@ -1,8 +1,8 @@
 """The same model arranged for training on a CPU: all pictures of a batch at once, attention by plain products.
 
 Stock code runs the vision tower's attention one picture at a time, and the CPU kernel behind
-scaled_dot_product_attention is three times slower backward in bfloat16 than two matrix products and a softmax. The results agree with stock's to
-rounding; a test holds that.
+scaled_dot_product_attention is three times slower backward in bfloat16 than two matrix products and a softmax. The
+results agree with stock's to rounding; a test holds that.
 """
 
 import torch

@@ -53,6 +53,8 @@ class Item:
     place: str = ""
     """One of the nine places, or empty while it is open."""
     edges: Edges = (0, 0, 0, 0)
+    named: bool = False
+    """Whether the words of this turn name the place; only such boxes are measured."""
 
     @property
     def name(self) -> str:

@@ -75,7 +75,7 @@ def wish(speaker: Speaker) -> tuple[str, tuple[Item, ...]]:
             text = f"the {noun}" if chance(rng, 0.03) else noun if chance(rng, 0.05) else article(noun)
         if chance(rng, share):
             taken = {o.place for o in items}
-            item = replace(item, place=pick(rng, [p for p in PLACES if p not in taken]))
+            item = replace(item, place=pick(rng, [p for p in PLACES if p not in taken]), named=True)
             text += f" {speaker.place(item.place)}"
         items[i] = item
         texts.append(text)
@@ -153,7 +153,7 @@ AND: Final = wordings("requests.and")
 def edit(speaker: Speaker, base: tuple[Item, ...]) -> Request:
     """Return a request that changes one or two things of a plan."""
     rng = speaker.rng
-    text, result = _one_edit(speaker, base)
+    text, result = _one_edit(speaker, tuple(replace(i, named=False) for i in base))
     if chance(rng, 0.15) and result:
         more, result = _one_edit(speaker, result)
         text += speaker.say(AND) + more
@@ -187,7 +187,7 @@ def _one_edit(speaker: Speaker, base: tuple[Item, ...]) -> tuple[str, tuple[Item
         taken = {o.place for o in base}
         place = pick(rng, [p for p in PLACES if p not in taken])
         where = speaker.say(TO, p=place if place != "middle" else pick(rng, ("middle", "centre", "center")))
-        changed = replace(item, place=place, edges=box_at(place, item.side // 20 * 20))
+        changed = replace(item, place=place, edges=box_at(place, item.side // 20 * 20), named=True)
         text = speaker.say(MOVE, x=name, p=where)
     else:
         steps = 2 if kind == "bigger" else -2
@@ -219,7 +219,7 @@ def _add(speaker: Speaker, base: tuple[Item, ...]) -> tuple[str, tuple[Item, ...
     count = len(base) + 1
     if chance(rng, 0.6):
         place = pick(rng, [p for p in PLACES if p not in {o.place for o in base}])
-        item = replace(item, place=place, edges=box_at(place, SIDES[item.size][count - 1]))
+        item = replace(item, place=place, edges=box_at(place, SIDES[item.size][count - 1]), named=True)
         text += f" {speaker.place(place)}"
     else:
         item = seat(item, base, count)

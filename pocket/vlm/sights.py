@@ -1,7 +1,7 @@
 """What the model learns to say about a picture: its taste, yes or no, and where a subject is.
 
-The truth of a picture is a `Truth`, whether it comes from the scene that was rendered or from what the detectors found in
-a picture that a model painted. Questions are written with the agent's own prompts.
+The truth of a picture is a `Truth`, whether it comes from the scene that was rendered or from what the detectors found
+in a picture that a model painted. Questions are written with the agent's own prompts.
 """
 
 import json
@@ -12,10 +12,13 @@ from typing import Any, Final
 import numpy as np
 
 from pocket.vlm.words import CATEGORY_OF, chance, pick
-from pocket.world.scene import Scene
+from pocket.world.scene import Scene, place_of
 from pocket.world.vocabulary import ATMOSPHERES, COLOURS, ELEMENTS, PLACES, SHAPES, STYLES, THEMES
 from prompts import Pack
 
+LIST: Final = "List the subjects."
+LOOK_AT: Final = "What is at the {where}?"
+"""Never asked by the agent. A yes or no teaches one bit; naming what is there binds colour, shape and place."""
 FIND: Final = "Where is the {what}?"
 """Grounding: not asked by the agent, but it teaches what boxes mean."""
 SURE: Final = 0.03
@@ -144,13 +147,28 @@ def find_ask(rng: np.random.Generator, truth: Truth) -> Ask | None:
     return Ask("find", FIND.format(what=thing.name), json.dumps({"box": box}))
 
 
+def list_ask(truth: Truth) -> Ask:
+    """Name everything in reading order."""
+    ordered = sorted(truth.things, key=lambda t: (PLACES.index(place_of(t.box)), t.box[0]))
+    return Ask("list", LIST, ", ".join(f"{t.name} {place_of(t.box)}" for t in ordered) or "nothing")
+
+
+def look_at_ask(rng: np.random.Generator, truth: Truth) -> Ask:
+    """Ask what is at a place."""
+    where = place_of(pick(rng, truth.things).box) if truth.things and chance(rng, 0.8) else pick(rng, PLACES)
+    there = sorted((t for t in truth.things if place_of(t.box) == where), key=lambda t: t.box[0])
+    return Ask("look_at", LOOK_AT.format(where=where), ", ".join(t.name for t in there) or "nothing")
+
+
 def asks(rng: np.random.Generator, truth: Truth, pack: Pack, *, regions: int = 4, looks: int = 2) -> list[Ask]:
     """Return a mixture of questions about one picture."""
     drawn: list[Ask | None] = [region_ask(rng, truth, pack) for _ in range(regions)]
     drawn += [look_ask(rng, truth, pack) for _ in range(looks)]
-    if chance(rng, 0.5):
+    if truth is not NOTHING and not any(t.shape == "none" for t in truth.things):
+        drawn += [list_ask(truth), look_at_ask(rng, truth)]
+    if chance(rng, 0.5 if looks > 1 else 0.2):
         drawn.append(taste_ask(truth, pack))
-    if chance(rng, 0.12):
+    if chance(rng, 0.12 if looks > 1 else 0.03):
         drawn.append(find_ask(rng, truth))
     unique: dict[str, Ask] = {a.question: a for a in drawn if a is not None}
     return list(unique.values())

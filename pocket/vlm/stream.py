@@ -15,8 +15,10 @@ from pocket.vlm.words import Phrasing, Speaker, chance, pick
 from pocket.world.vocabulary import SIZE
 from prompts import load_pack
 
-SHARES: Final = {"sight": 0.36, "plan": 0.30, "decision": 0.34}
+SHARES: Final = {"sight": 0.40, "plan": 0.27, "decision": 0.33}
 """Shares of the tokens of a batch."""
+READING: Final = {"sight": 0.75, "plan": 0.10, "decision": 0.15}
+"""The same while the model learns to read image tokens: many pictures, few questions about each."""
 STRANGE: Final = 0.05
 """Share of the pictures that are not of this world."""
 
@@ -45,14 +47,18 @@ class Stream:
         rows: int = 24,
         length: int = 304,
         key: int = 9,
+        reading_until: int = 0,
     ) -> None:
         self.coder, self.albums, self.phrasing = coder, albums, phrasing
         self.roughen, self.rows, self.length, self.key = roughen, rows, length, key
         self.pack = load_pack("pocket")
+        self.reading_until = reading_until
+        self.reading = False
 
     def batch(self, step: int) -> Batch:
         """Return the batch of a step."""
         speaker = Speaker(np.random.default_rng([self.key, step]), self.phrasing)
+        self.reading = step < self.reading_until
         rows, _ = pack(self.coder, self._groups(speaker), self.rows, self.length)
         batch = collate(rows, self.coder.pad, self.length)
         if batch.pictures is None or self.roughen is None:
@@ -69,9 +75,10 @@ class Stream:
         )
 
     def _groups(self, speaker: Speaker) -> Iterator[Coded]:
-        used = dict.fromkeys(SHARES, 0.0)
+        shares = READING if self.reading else SHARES
+        used = dict.fromkeys(shares, 0.0)
         while True:
-            kind = min(SHARES, key=lambda k: used[k] / SHARES[k])
+            kind = min(shares, key=lambda k: used[k] / shares[k])
             for group in self.draw(speaker, kind):
                 coded = self.coder.code(group)
                 used[kind] += coded.length
@@ -97,7 +104,8 @@ class Stream:
         album = self.albums[int(rng.choice(len(self.albums), p=weights / weights.sum()))]
         index = int(rng.integers(len(album.truths)))
         truth = album.truths[index]
-        questions = asks(rng, truth, self.pack) or [taste_ask(truth, self.pack)]
+        regions, looks = (1, int(chance(rng, 0.4))) if self.reading else (4, 2)
+        questions = asks(rng, truth, self.pack, regions=regions, looks=looks) or [taste_ask(truth, self.pack)]
         return sight_group(album.pixels[index].float() / 127.5 - 1, questions)
 
 

@@ -1,4 +1,4 @@
-"""Training the pocket Qwen-VL: the fast route agrees with stock, packed rows with single ones, prompts with the agent's."""
+"""Training the pocket Qwen-VL: the fast route agrees with stock, packed rows with single ones, prompts with the agent."""
 
 import json
 
