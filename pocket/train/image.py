@@ -101,7 +101,7 @@ def condition(encoded: Encoded, rng: np.random.Generator) -> Encoded:
 
 
 def train_unet(args: argparse.Namespace, parts: Parts) -> None:
-    """Run or resume the second stage, saving the pipeline at every checkpoint; text encoders and VAE stay as they are."""
+    """Run or resume the second stage, saving the pipeline at every checkpoint; encoders and VAE stay as they are."""
     tokenizer, (one, two), vae, unet = parts
     for frozen in (one, two, vae):
         frozen.requires_grad_(False).eval()

@@ -13,10 +13,10 @@ from scipy.ndimage import gaussian_filter
 from pocket.world.render import (
     TINT,
     Array,
-    ink,  # pyright: ignore[reportPrivateUsage]
-    tile,  # pyright: ignore[reportPrivateUsage]
     ground_mask,
+    ink,
     shape_mask,
+    tile,
 )
 from pocket.world.vocabulary import SIZE
 
