@@ -71,15 +71,6 @@ class Studio:
             await self.graph.aupdate_state(session.config, first, as_node="deliver")
         return session
 
-    async def warm(self) -> None:
-        """Load both models now instead of at the first message.
-
-        Raises:
-            ConfigError: a person must mend something first.
-        """
-        await self.models.reasoner()
-        await self.models.painter()
-
     async def conversations(self) -> list[str]:
         """Return the ids of all conversations, newest first."""
         return await conversations(self.saver)
