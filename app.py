@@ -17,7 +17,7 @@ from chainlit.utils import utc_now
 from fastapi import Request, Response
 
 from agent import words
-from agent.display import Card, TurnDisplay, history, source
+from agent.display import Card, TurnDisplay, history
 from agent.lobby import Lobby
 from agent.session import Session, Studio
 from agent.settings import load_settings
@@ -88,6 +88,7 @@ async def reopen(action: cl.Action) -> None:
 @cl.on_chat_end
 async def end() -> None:
     """Leave the conversation where "New conversation" was pressed; a page that was only closed goes on later."""
+    await asyncio.sleep(0.01)  # the button's event may be handled just after this one
     if getattr(cl.context.session, "to_clear", False):
         lobby().leave(visitor())
 
@@ -101,8 +102,7 @@ async def stop() -> None:
 @cl.on_message
 async def on_message(message: cl.Message) -> None:
     """Take the turn in a task of its own: Chainlit's Stop cancels this one, but a stopped turn has an end to show."""
-    talk = await lobby().session(visitor())
-    turn = lobby().take(talk, take_turn(talk, message))
+    turn = lobby().take(talk := await lobby().session(visitor()), take_turn(talk, message))
     try:
         await asyncio.shield(turn)
     except asyncio.CancelledError:
@@ -145,6 +145,6 @@ async def draw(card: Card, drawn: dict[str, Any]) -> None:
     else:
         item = item or cl.Message("", type="user_message" if card.kind == "said" else "assistant_message")
         item.content, item.is_error = card.text, card.kind == "error"
-        item.elements = [cl.Image(id=f"{item.id}-{n}", size="large", **source(i)) for n, i in enumerate(card.images)]
+        item.elements = [cl.Image(id=f"{item.id}-{n}", **i) for n, i in enumerate(card.images)]
     drawn[card.key] = item
     await (item.send() if is_new else item.update())

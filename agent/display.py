@@ -16,6 +16,10 @@ from agent import events, words
 from agent.session import Session
 from agent.state import State
 
+WIDE = 400
+"""Pixels from which a picture is shown as it is; the pixels of a smaller one are enlarged."""
+Picture = dict[str, Any]
+"""Where a picture is to be had ("path" or "url"), its "name", and its "size" on the page."""
 Kind = Literal["said", "thought", "tool", "picture", "answer", "note", "error"]
 
 
@@ -29,8 +33,7 @@ class Card:
     text: str = ""
     """All of it so far; while a card is not done, later texts mostly continue earlier ones."""
     title: str = ""
-    images: tuple[Path | str, ...] = ()
-    """Stored pictures; one that is still being painted comes as a data URL."""
+    images: tuple[Picture, ...] = ()
     done: bool = True
     ok: bool = True
 
@@ -47,6 +50,8 @@ class TurnDisplay:
         self.loading = loading
         self.step: Card | None = None
         """The thought or tool that is going on."""
+        self.thought: Card | None = None
+        """The thought that led to the answer."""
         self.picture: Card | None = None
         """The picture that is being painted."""
         self.answer = ""
@@ -59,16 +64,20 @@ class TurnDisplay:
             case events.TurnStarted() if self.loading:
                 yield from self._begin("tool", "Load the models")
             case events.Thought(text, final):
+                if final and self.thought is not None:  # the answer began before the thought was known to be whole
+                    yield replace(self.thought, text=text)
+                    return
                 if self.step is None or self.step.kind != "thought":
                     yield from self._begin("thought", "Think")
                 yield from self._end(text) if final else self._grow(text)
+                self.thought = None
             case events.ToolStarted(tool):
                 yield from self._begin("tool", words.DOING.get(tool, tool))
             case events.Progress(step, steps, preview):
-                shown = () if preview is None else (data_url(preview),)
+                shown = () if preview is None else (sketch(preview),)
                 yield self._painted(words.painting(step, steps), shown, done=False)
             case events.Painted(record, path):
-                yield self._painted(words.caption(record), (path,), done=True)
+                yield self._painted(words.caption(record), (stored(path),), done=True)
                 self.picture = None
             case events.Planned(layout, defects):
                 self.notes.append(words.planned(layout, defects))
@@ -84,7 +93,9 @@ class TurnDisplay:
             case events.Notice(text):
                 yield Card(self._key("note"), "note", text)
             case events.AnswerPiece(text):
-                yield from self._end()
+                for ended in self._end():
+                    self.thought = ended if ended.kind == "thought" else None
+                    yield ended
                 self.answer += text
                 yield Card("answer", "answer", self.answer, done=False)
             case events.Answer(text):
@@ -120,7 +131,7 @@ class TurnDisplay:
             yield replace(self.step, text=text or self.step.text, done=True, ok=ok)
         self.step, self.notes = None, []
 
-    def _painted(self, text: str, images: tuple[Path | str, ...], done: bool) -> Card:
+    def _painted(self, text: str, images: tuple[Picture, ...], done: bool) -> Card:
         key = self.picture.key if self.picture else self._key("picture")
         self.picture = Card(key, "picture", text, images=images, done=done)
         return self.picture
@@ -131,19 +142,27 @@ def history(state: State, session: Session) -> Iterator[Card]:
     for number, line in enumerate(state.dialogue):
         if line.role == "person":
             attached = [found for name in line.attached if (found := state.reference(name)) is not None]
-            yield Card(f"{number}", "said", line.text, images=tuple(session.path(r.path) for r in attached))
+            yield Card(f"{number}", "said", line.text, images=_kept(session, *(r.path for r in attached)))
             continue
         for record in [found for name in line.images if (found := state.image(name)) is not None]:
-            yield Card(f"{number}{record.id}", "picture", words.caption(record), images=(session.path(record.path),))
+            yield Card(f"{number}{record.id}", "picture", words.caption(record), images=_kept(session, record.path))
         yield Card(f"{number}", "answer", line.text)
 
 
-def source(image: Path | str) -> dict[str, Any]:
-    """Say where a card's picture is to be had, and under which name."""
-    return {"path": str(image), "name": image.name} if isinstance(image, Path) else {"url": image, "name": "sketch"}
+def _kept(session: Session, *paths: str) -> tuple[Picture, ...]:
+    """Return the pictures whose files are still there."""
+    return tuple(stored(path) for path in map(session.path, paths) if path.is_file())
 
 
-def data_url(image: Image.Image) -> str:
-    """Return a sketch of a picture that needs no file."""
+def stored(path: Path) -> Picture:
+    """Return a picture as its file, recipe and all."""
+    with Image.open(path) as image:
+        width = image.width
+    return {"path": str(path), "name": path.name, "size": "small" if width < WIDE else "large"}
+
+
+def sketch(image: Image.Image) -> Picture:
+    """Return a picture that needs no file."""
     image.save(data := io.BytesIO(), "JPEG")
-    return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"
+    url = f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"
+    return {"url": url, "name": "sketch", "size": "small" if image.width < WIDE else "large"}
