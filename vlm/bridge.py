@@ -1,18 +1,24 @@
-"""A blocking iterator in a thread -> an async iterator: the loop stays free, and leaving it early stops the thread."""
+"""Work that can be left at any moment: a blocking iterator in a thread, and an await that a stop event ends."""
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TypeVar
+
+from vlm.errors import raise_if_set
 
 T = TypeVar("T")
 
+GLANCE = 0.05
+"""Seconds between two looks at a stop event."""
 
-async def in_thread(start: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
-    """Yield what `start()` yields, computed in a thread.
 
-    When the consumer is cancelled or walks away, the thread ends before its next item. Its error, if any, is raised
-    here.
+async def in_thread(start: Callable[[threading.Event], Iterator[T]]) -> AsyncIterator[T]:
+    """Yield what `start` yields, computed in a thread; its error, if any, is raised here.
+
+    Args:
+        start: is handed an event that is set once the consumer was cancelled or walked away: work that yields
+            seldom has to look at it.
     """
     loop = asyncio.get_running_loop()
     items: asyncio.Queue[tuple[T] | None] = asyncio.Queue()
@@ -20,7 +26,7 @@ async def in_thread(start: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
 
     def work() -> None:
         try:
-            for item in start():
+            for item in start(left):
                 if left.is_set():
                     return
                 loop.call_soon_threadsafe(items.put_nowait, (item,))
@@ -37,3 +43,15 @@ async def in_thread(start: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
         await worker
     finally:
         left.set()
+
+
+async def unless(stop: threading.Event | None, work: Awaitable[T]) -> T:
+    """Return what `work` returns, or cancel it and raise StoppedError once `stop` is set."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            raise_if_set(stop)
+            await asyncio.wait({task}, timeout=GLANCE)
+        return task.result()
+    finally:
+        task.cancel()

@@ -5,7 +5,7 @@ conversations may decode at once in different threads, and abandoning a stream n
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,19 +93,19 @@ class Engine:
         prompt: Rendered,
         grammar: xgr.CompiledGrammar,
         decoding: Decoding,
-        stop: threading.Event | None = None,
+        stops: Sequence[threading.Event] = (),
     ) -> Iterator[int]:
         """Yield the reply token by token.
 
         The last is one of `stop_ids`, unless `max_new_tokens` or the context is full. Raises StoppedError before the
-        next token once `stop` is set.
+        next token once one of `stops` is set.
         """
         room = min(self.check(prompt), decoding.max_new_tokens)
         matcher = xgr.GrammarMatcher(grammar)
         mask = xgr.allocate_token_bitmask(1, grammar.tokenizer_info.vocab_size)
         dice = torch.Generator().manual_seed(decoding.seed)
         cache = DynamicCache(config=self.model.config.get_text_config())
-        raise_if_set(stop)
+        raise_if_set(*stops)
         logits, position = self._read(prompt, cache)
         for _ in range(room):
             matcher.fill_next_token_bitmask(mask)
@@ -115,7 +115,7 @@ class Engine:
             yield token
             if token in self.stop_ids:
                 return
-            raise_if_set(stop)
+            raise_if_set(*stops)
             logits = self._step(token, position, cache)
             position += 1
 

@@ -14,6 +14,9 @@ from collections.abc import Sequence
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
+SHOWN = 600
+"""Characters of a bad reply that are shown again: enough to see what was meant, even if it ran on to the limit."""
+
 
 class VlmError(Exception):
     """The base of every error this package raises on purpose."""
@@ -46,7 +49,7 @@ class MalformedOutputError(VlmError):
     """The model's reply is cut off, not JSON where JSON was due, or against its schema."""
 
     def __init__(self, reason: str, raw: str) -> None:
-        super().__init__(f"{reason}; the reply was {raw[:400]!r}")
+        super().__init__(f"{reason}; the reply was {raw[:SHOWN]!r}")
         self.reason = reason
         self.raw = raw
 
@@ -54,7 +57,7 @@ class MalformedOutputError(VlmError):
         """Return `messages` followed by the bad reply and a request to correct it: one repair turn."""
         return [
             *messages,
-            AIMessage(self.raw),
+            AIMessage(self.raw[:SHOWN]),
             HumanMessage(f"That reply cannot be used: {self.reason}. Reply again, corrected and complete."),
         ]
 
@@ -63,7 +66,7 @@ class StoppedError(VlmError):
     """The stop event was set while the model was at work."""
 
 
-def raise_if_set(stop: threading.Event | None) -> None:
-    """Raise StoppedError once `stop` is set."""
-    if stop is not None and stop.is_set():
+def raise_if_set(*stops: threading.Event | None) -> None:
+    """Raise StoppedError once one of `stops` is set."""
+    if any(stop is not None and stop.is_set() for stop in stops):
         raise StoppedError("stopped while the model was at work")

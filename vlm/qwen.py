@@ -34,7 +34,7 @@ from vlm.writing import written
 Tool = Mapping[str, Any] | type | Callable[..., Any] | BaseTool
 
 YES, NO = ("Yes", "yes", "YES", " Yes", " yes"), ("No", "no", "NO", " No", " no")
-"""The spellings whose first tokens are summed; VQAScore (arXiv 2404.01291) takes the first of each alone."""
+"""The spellings that are summed; VQAScore (arXiv 2404.01291) takes the first of each alone, over all tokens."""
 
 
 PER_CALL = frozenset({"max_new_tokens", "max_thought_tokens", "think", "temperature", "top_p", "seed"})
@@ -118,13 +118,18 @@ class QwenVLChat(VisionChat):
         raise_if_set(stop_event_of(config))
         engine = self._engine
         shares = torch.softmax(engine.next_token_logits(engine.renderer.render(messages, think=False)), -1)
-        yes, no = ({engine.renderer.tokenize(word)[0] for word in words} for words in (YES, NO))
+        yes, no = (self._first_tokens(words) for words in (YES, NO))
         # A spelling that begins like its opposite (a bare space, say) tells nothing.
         p_yes, p_no = (float(shares[list(ids)].sum()) for ids in (yes - no, no - yes))
         return p_yes / (p_yes + p_no) if p_yes + p_no > 0.0 else math.nan
 
+    def _first_tokens(self, words: Sequence[str]) -> set[int]:
+        """Return the tokens that are one of `words`; in a vocabulary that has none whole, those that begin one."""
+        spelt = [self._engine.renderer.tokenize(word) for word in words]
+        return {ids[0] for ids in spelt if len(ids) == 1} or {ids[0] for ids in spelt}
+
     async def ayes_probability(self, messages: Sequence[BaseMessage], config: RunnableConfig | None = None) -> float:
-        async for share in in_thread(lambda: iter([self.yes_probability(messages, config)])):
+        async for share in in_thread(lambda _: iter([self.yes_probability(messages, config)])):
             return share
         raise AssertionError("the thread ended without a value")
 
@@ -160,7 +165,7 @@ class QwenVLChat(VisionChat):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async for chunk in in_thread(lambda: self._stream(messages, stop, **kwargs)):
+        async for chunk in in_thread(lambda left: self._stream(messages, stop, abandoned=left, **kwargs)):
             yield chunk
 
     def _stream(
@@ -174,6 +179,7 @@ class QwenVLChat(VisionChat):
         parallel_tool_calls: bool = True,
         response_schema: Mapping[str, Any] | None = None,
         stop_event: threading.Event | None = None,
+        abandoned: threading.Event | None = None,
         **overrides: Any,
     ) -> Iterator[ChatGenerationChunk]:
         if stop:
@@ -191,7 +197,7 @@ class QwenVLChat(VisionChat):
         decoding = Decoding(
             max_new_tokens=now.max_new_tokens, temperature=now.temperature, top_p=now.top_p, seed=now.seed
         )
-        tokens = engine.tokens(prompt, grammar, decoding, stop_event)
+        tokens = engine.tokens(prompt, grammar, decoding, [event for event in (stop_event, abandoned) if event])
         reader = ReplyReader(prompt.text, tools) if free else None
         for message in written(engine, tokens, reader, len(prompt.input_ids)):
             yield ChatGenerationChunk(message=message)

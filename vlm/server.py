@@ -7,9 +7,9 @@ reasoning parser: a thought left inside the content is told apart in whole repli
 
 import math
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing, contextmanager
+from typing import Any, cast
 
 import openai
 from langchain_core.exceptions import ContextOverflowError as LangChainContextOverflowError
@@ -22,6 +22,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_openai import ChatOpenAI
 
 from vlm.base import STOP_EVENT, VisionChat, stop_event_of
+from vlm.bridge import unless
 from vlm.errors import ContextOverflowError, MalformedOutputError, ServerError, raise_if_set
 from vlm.images import is_image
 from vlm.messages import END_THINK, REASONING, THINK
@@ -113,15 +114,17 @@ class OpenAICompatibleChat(VisionChat, ChatOpenAI):  # pyright: ignore[reportInc
             return super()._generate(messages, *args, **kwargs)
 
     async def _agenerate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
-        raise_if_set(kwargs.pop(STOP_EVENT, None))
+        stop: threading.Event | None = kwargs.pop(STOP_EVENT, None)
         with self._typed_errors(messages):
-            return await super()._agenerate(messages, *args, **kwargs)
+            return await unless(stop, super()._agenerate(messages, *args, **kwargs))
 
     def _stream(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
         stop: threading.Event | None = kwargs.pop(STOP_EVENT, None)
         raise_if_set(stop)
-        with self._typed_errors(messages):
-            for chunk in super()._stream(messages, *args, **kwargs):
+        # Closed at once when left, so that the server stops writing too.
+        whole = cast("Generator[ChatGenerationChunk]", super()._stream(messages, *args, **kwargs))
+        with self._typed_errors(messages), closing(whole) as chunks:
+            for chunk in chunks:
                 raise_if_set(stop)
                 yield chunk
 
@@ -129,15 +132,20 @@ class OpenAICompatibleChat(VisionChat, ChatOpenAI):  # pyright: ignore[reportInc
         self, messages: list[BaseMessage], *args: Any, **kwargs: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
         stop: threading.Event | None = kwargs.pop(STOP_EVENT, None)
-        raise_if_set(stop)
+        whole = cast("AsyncGenerator[ChatGenerationChunk]", super()._astream(messages, *args, **kwargs))
         with self._typed_errors(messages):
-            async for chunk in super()._astream(messages, *args, **kwargs):
-                raise_if_set(stop)
-                yield chunk
+            async with aclosing(whole) as chunks:
+                while (chunk := await unless(stop, anext(chunks, None))) is not None:
+                    yield chunk
 
     def _get_request_payload(
         self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
+        # The arguments of `QwenVLChat` are understood here too; how long to think is the server's affair.
+        if (limit := kwargs.pop("max_new_tokens", None)) is not None:
+            kwargs["max_tokens"] = limit
+        for name in ("think", "max_thought_tokens"):
+            kwargs.pop(name, None)
         payload = super()._get_request_payload(input_, stop=stop, **kwargs)
         # OpenAI's new name for it; every compatible server knows the old one.
         if "max_completion_tokens" in payload:

@@ -1,7 +1,8 @@
 """Structured output: a model that writes JSON -> validated values, with one repair turn, else a typed error."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from langchain_core.language_models import LanguageModelInput
@@ -9,7 +10,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from pydantic import BaseModel, ValidationError
 
-from vlm.errors import MalformedOutputError
+from vlm.errors import ContextOverflowError, MalformedOutputError
 
 Schema = type[BaseModel] | Mapping[str, Any]
 
@@ -30,25 +31,36 @@ def structured(
         repair: whether a malformed reply gets its one repair turn.
     """
 
-    def ask(given: LanguageModelInput, config: RunnableConfig) -> Any:
+    def ask(given: LanguageModelInput, config: RunnableConfig, **options: Any) -> Any:
         messages = as_messages(given)
         try:
-            return read(model.invoke(messages, config), schema)
+            return read(model.invoke(messages, config, **options), schema)
         except MalformedOutputError as error:
             if not repair:
                 raise
-            return read(model.invoke(error.repaired(messages), config), schema)
+            with _fits(error):
+                return read(model.invoke(error.repaired(messages), config, **options), schema)
 
-    async def aask(given: LanguageModelInput, config: RunnableConfig) -> Any:
+    async def aask(given: LanguageModelInput, config: RunnableConfig, **options: Any) -> Any:
         messages = as_messages(given)
         try:
-            return read(await model.ainvoke(messages, config), schema)
+            return read(await model.ainvoke(messages, config, **options), schema)
         except MalformedOutputError as error:
             if not repair:
                 raise
-            return read(await model.ainvoke(error.repaired(messages), config), schema)
+            with _fits(error):
+                return read(await model.ainvoke(error.repaired(messages), config, **options), schema)
 
     return RunnableLambda(ask, aask, name="structured_output")
+
+
+@contextmanager
+def _fits(error: MalformedOutputError) -> Generator[None]:
+    """Let the first error stand where the model has no room for a repair."""
+    try:
+        yield
+    except ContextOverflowError:
+        raise error from None
 
 
 def read(reply: AIMessage, schema: Schema) -> Any:

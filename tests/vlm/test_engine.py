@@ -156,7 +156,7 @@ def test_sampling_repeats_itself_by_seed_only(engine: Engine) -> None:
 
 def test_a_set_event_stops_before_the_next_token(engine: Engine) -> None:
     stop = threading.Event()
-    stream = engine.tokens(engine.renderer.render(SEEN), free(engine), GREEDY, stop)
+    stream = engine.tokens(engine.renderer.render(SEEN), free(engine), GREEDY, [stop])
     assert len(list(islice(stream, 3))) == 3
 
     stop.set()
@@ -171,7 +171,7 @@ def test_an_event_set_beforehand_reads_nothing(engine: Engine, monkeypatch: pyte
     monkeypatch.setattr(engine, "_read", None)
 
     with pytest.raises(StoppedError):
-        next(engine.tokens(engine.renderer.render(SEEN), free(engine), GREEDY, stop))
+        next(engine.tokens(engine.renderer.render(SEEN), free(engine), GREEDY, [stop]))
 
 
 def test_a_reply_never_outgrows_the_context(folder: Path) -> None:

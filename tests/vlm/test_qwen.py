@@ -42,6 +42,12 @@ def weigh(weight: Annotated[int, Field(ge=-2, le=2)], category: Literal["style",
     return category * weight
 
 
+@tool
+def tell(story: Annotated[str, Field(min_length=2000)]) -> str:
+    """Tell a story that cannot be short."""
+    return story
+
+
 SCHEMAS = {t.name: convert_to_openai_tool(t)["function"]["parameters"] for t in (draw, weigh)}
 
 
@@ -167,7 +173,11 @@ async def test_a_bound_model_stops_too(chat: QwenVLChat) -> None:
         await chat.ayes_probability(ASKED, stopping(stop))
 
 
-async def test_cancelling_the_task_ends_the_thread(chat: QwenVLChat, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["thought", "call"])
+async def test_cancelling_the_task_ends_the_thread(
+    chat: QwenVLChat, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Also in the middle of a tool call, of which nothing is handed out before it is whole."""
     engine = chat._engine  # pyright: ignore[reportPrivateUsage]
     steps, step = 0, engine._step  # pyright: ignore[reportPrivateUsage]
 
@@ -177,8 +187,10 @@ async def test_cancelling_the_task_ends_the_thread(chat: QwenVLChat, monkeypatch
         return step(*args)
 
     monkeypatch.setattr(engine, "_step", counted)
-    task = asyncio.create_task(chat.ainvoke(ASKED, max_new_tokens=900, max_thought_tokens=900))
-    while steps < 3:
+    options: dict[str, Any] = {"max_thought_tokens": 900} if kind == "thought" else {"think": False}
+    bound = chat.bind_tools([tell], tool_choice="tell" if kind == "call" else "none")
+    task = asyncio.create_task(bound.ainvoke(ASKED, max_new_tokens=900, **options))
+    while steps < 40:
         await asyncio.sleep(0.001)
 
     task.cancel()
@@ -247,6 +259,13 @@ def test_json_cut_off_at_the_limit_is_malformed(folder: Path) -> None:
         short.with_structured_output(Card).invoke(ASKED)
 
 
+def test_a_repair_that_does_not_fit_leaves_the_first_error(folder: Path) -> None:
+    small = QwenVLChat.load(folder, context_length=64)
+
+    with pytest.raises(MalformedOutputError, match="cut off"):
+        small.with_structured_output(Card).invoke([HumanMessage("Is it a gradient?")], max_new_tokens=3)
+
+
 def test_a_call_cut_off_at_the_limit_is_malformed(chat: QwenVLChat) -> None:
     with pytest.raises(MalformedOutputError, match="inside a tool call"):
         chat.bind_tools([draw], tool_choice="any").invoke(ASKED, max_new_tokens=20, max_thought_tokens=4)
@@ -265,10 +284,10 @@ async def test_the_probability_of_yes_is_that_of_the_raw_logits(chat: QwenVLChat
             image_grid_thw=torch.from_numpy(prompt.image_grid_thw),
         ).logits[0, -1]
     words = {"yes": ("Yes", "yes", "YES", " Yes", " yes"), "no": ("No", "no", "NO", " No", " no")}
-    first = {k: {renderer.tokenize(w)[0] for w in v} for k, v in words.items()}
-    only = {"yes": first["yes"] - first["no"], "no": first["no"] - first["yes"]}
-    odds = {k: sum(math.exp(float(logits[i])) for i in ids) for k, ids in only.items()}
+    whole = {k: {renderer.tokenize(w)[0] for w in v if len(renderer.tokenize(w)) == 1} for k, v in words.items()}
+    odds = {k: sum(math.exp(float(logits[i])) for i in ids) for k, ids in whole.items()}
 
+    assert all(whole.values())
     expected = odds["yes"] / (odds["yes"] + odds["no"])
 
     assert chat.yes_probability(ASKED) == pytest.approx(expected, rel=1e-4)

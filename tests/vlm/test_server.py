@@ -1,8 +1,10 @@
 """OpenAICompatibleChat against a real HTTP server on loopback that answers as vLLM does."""
 
+import asyncio
 import json
 import math
 import threading
+import time
 from collections.abc import Iterator
 from functools import reduce
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -50,6 +52,9 @@ class Server(ThreadingHTTPServer):
         body = {"role": "assistant", "content": "", **(message or {})}
         self.replies.append((200, completion({"message": body, "finish_reason": finish, **choice})))
 
+    def will_wait(self, seconds: float) -> None:
+        self.replies.append((200, seconds))
+
     def will_stream(self, *deltas: dict[str, Any]) -> None:
         parts = [completion({"delta": delta, "finish_reason": None}) for delta in deltas]
         parts.append(completion({"delta": {}, "finish_reason": "stop"}))
@@ -72,6 +77,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.server.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         status, reply = self.server.replies.pop(0)
+        if isinstance(reply, float):
+            time.sleep(reply)
+            return
         self.send_response(status)
         if isinstance(reply, list):
             self.send_header("Content-Type", "text/event-stream")
@@ -272,3 +280,25 @@ async def test_a_set_event_stops_a_stream(server: Server, chat: OpenAICompatible
     assert seen == 1
     with pytest.raises(StoppedError):
         await chat.ainvoke(ASKED, {"configurable": {"stop_event": stop}})
+
+
+async def test_a_set_event_does_not_wait_for_a_slow_server(server: Server, chat: OpenAICompatibleChat) -> None:
+    for ask in (chat.ainvoke, chat.ayes_probability):
+        stop = threading.Event()
+        server.will_wait(3.0)
+        asyncio.get_running_loop().call_later(0.1, stop.set)
+        started = time.perf_counter()
+
+        with pytest.raises(StoppedError):
+            await ask(ASKED, {"configurable": {"stop_event": stop}})
+
+        assert time.perf_counter() - started < 2.0
+
+
+def test_the_arguments_of_the_model_in_process_are_understood(server: Server, chat: OpenAICompatibleChat) -> None:
+    server.will({"content": "Yes."})
+
+    chat.invoke(ASKED, max_new_tokens=7, think=False, max_thought_tokens=3)
+
+    assert server.asked[0]["max_tokens"] == 7
+    assert "think" not in server.asked[0]
