@@ -21,7 +21,7 @@ DOING: Final = {
 STARTERS: Final = (
     "a red circle on the left and a blue star on the right, by the sea",
     "a gloomy city with a yellow heart in the middle, in watercolor",
-    "a joyful forest with a sun and a green triangle, as pixel art",
+    "a serene forest with a sun and a green triangle, as pixel art",
     "what can you draw?",
 )
 """First sentences for a person who does not know where to begin."""
