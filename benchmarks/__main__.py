@@ -53,7 +53,6 @@ def painting(profile: str | None) -> Cases:
     painter = load_painter(settings)
     pipe = getattr(painter, "pipe")  # noqa: B009 (the peer: the very pipeline that ours is built around)
     prompt = ", ".join(SUBJECTS)
-    size = {"width": settings.width, "height": settings.height}
 
     def ours(guidance: Guidance, *, taste: bool, regions: int) -> Callable[[], object]:
         request = RenderRequest(
@@ -64,14 +63,20 @@ def painting(profile: str | None) -> Cases:
             steps=settings.steps,
             cfg=settings.cfg,
             seed=1,
-            **size,
+            width=settings.width,
+            height=settings.height,
         )
         return lambda: painter.render(request)
 
     def stock() -> object:
         noise = torch.Generator("cpu").manual_seed(1)
         return pipe(
-            prompt=prompt, num_inference_steps=settings.steps, guidance_scale=settings.cfg, generator=noise, **size
+            prompt=prompt,
+            num_inference_steps=settings.steps,
+            guidance_scale=settings.cfg,
+            generator=noise,
+            width=settings.width,
+            height=settings.height,
         )
 
     return {
