@@ -32,6 +32,12 @@ def test_the_newest_like_of_a_full_category_wins() -> None:
     assert card.rejected == ()
 
 
+def test_the_oldest_like_of_a_full_category_goes() -> None:
+    card = TasteCard().merge([said(text, "visual_elements") for text in ("sun", "stars", "frame")], LIMITS)
+
+    assert texts(card) == ["stars", "frame"]
+
+
 def test_a_dislike_takes_no_likes_place() -> None:
     card = TasteCard().merge([said("gloomy"), said("joyful", weight=-1.0)], LIMITS)
 
