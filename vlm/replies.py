@@ -23,14 +23,13 @@ HERMES: dict[str, Any] = {
     "fields": {
         REASONING: {"open": THINK, "close": END_THINK, "content": "text"},
         "tool_calls": {
-            # The space before a call would otherwise open an answer of its own, which replaces the real one.
-            "open_pattern": rf"\s*{CALL}",
+            "open": CALL,
             "close": END_CALL,
             "repeats": True,
             "content": "json",
             "transform": {"type": "function", "function": "{content}"},
         },
-        "content": {"close_pattern": r"\s*<\|im_end\|>", "content": "text"},
+        "content": {"content": "text"},
     },
 }
 """How Qwen2.5-VL and Qwen3-VL reply, in the language of transformers' parser."""

@@ -19,6 +19,7 @@ from vlm.engine import Decoding, Engine
 from vlm.errors import ContextOverflowError, StoppedError, WeightsError
 from vlm.images import about
 from vlm.rendering import Rendered
+from vlm.writing import written
 
 GREEDY = Decoding(max_new_tokens=24)
 SEEN = [about(Image.linear_gradient("L").convert("RGB"), "what is this?")]
@@ -139,6 +140,18 @@ def test_qwen2_5_vl_runs_by_the_same_code(tmp_path: Path, folder: Path, engine: 
 
     assert loaded.family == "qwen2_5_vl"
     assert list(loaded.tokens(prompt, free(loaded), GREEDY)) == generated(loaded, prompt)
+
+
+def test_letters_of_several_tokens_come_out_whole(engine: Engine) -> None:
+    words = "né à 🙂!"
+    tokens = engine.renderer.tokenize(words)
+    assert len(tokens) > len(words)  # bytes of their own
+
+    chunks = list(written(engine, [*tokens, engine.stop_ids[0]], None, 5))
+
+    assert "".join(chunk.text for chunk in chunks) == words
+    assert not any("\ufffd" in chunk.text for chunk in chunks)
+    assert chunks[-1].response_metadata["finish_reason"] == "stop"
 
 
 def test_sampling_repeats_itself_by_seed_only(engine: Engine) -> None:
