@@ -4,15 +4,13 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing, suppress
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any, cast
 
 import chainlit as cl
-from chainlit.server import app as server
-from chainlit.server import sio
-from chainlit.types import ThreadDict
+from chainlit import server
 from chainlit.utils import utc_now
 from fastapi import Request, Response
 
@@ -24,11 +22,11 @@ from agent.settings import load_settings
 
 COOKIE = "attune_browser"  # tells browsers apart, so that a page opened again goes on where it was
 ONLY_OURS = "default-src 'self' 'unsafe-inline' data: blob:; connect-src 'self' ws: wss:; frame-ancestors 'none'"
-sio.eio.cors_allowed_origins = None  # its own pages only: there is no login that would keep other sites out
+server.sio.eio.cors_allowed_origins = None  # its own pages only: there is no login that would keep other sites out
 stack = AsyncExitStack()
 
 
-@server.middleware("http")
+@server.app.middleware("http")
 async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     """Let the page load nothing from the network; give a new browser its cookie."""
     response = await call_next(request)
@@ -41,7 +39,7 @@ async def guard(request: Request, call_next: Callable[[Request], Awaitable[Respo
 @cl.on_app_startup
 async def open_lobby() -> None:
     """Open the data folder."""
-    server.state.lobby = Lobby(await stack.enter_async_context(Studio.open(load_settings())))
+    server.app.state.lobby = Lobby(await stack.enter_async_context(Studio.open(load_settings())))
 
 
 @cl.on_app_shutdown
@@ -52,7 +50,7 @@ async def close_lobby() -> None:
 
 def lobby() -> Lobby:
     """Return what the pages of this process share."""
-    return server.state.lobby
+    return server.app.state.lobby
 
 
 def visitor() -> str:
@@ -95,19 +93,20 @@ async def end() -> None:
 
 @cl.on_stop
 async def stop() -> None:
-    """End the running turn, whichever message began it."""
+    """End the running turn, whichever message began it; it says so itself, so Chainlit's own words go."""
     (await lobby().session(visitor())).stop()
+    for message in [m for m in cl.chat_context.get() if m.content == "Task manually stopped."]:
+        await message.remove()
 
 
 @cl.on_message
 async def on_message(message: cl.Message) -> None:
     """Take the turn in a task of its own: Chainlit's Stop cancels this one, but a stopped turn has an end to show."""
-    turn = lobby().take(talk := await lobby().session(visitor()), take_turn(talk, message))
-    try:
+    talk = await lobby().session(visitor())
+    turn = lobby().take(talk, take_turn(talk, message))
+    with suppress(asyncio.CancelledError):
         await asyncio.shield(turn)
-    except asyncio.CancelledError:
-        talk.stop()
-        await turn
+    await turn
 
 
 async def take_turn(talk: Session, message: cl.Message) -> None:
@@ -115,9 +114,10 @@ async def take_turn(talk: Session, message: cl.Message) -> None:
     display, drawn = TurnDisplay(lobby().loading), dict[str, Any]()
     try:
         files = [(e.name, await asyncio.to_thread(Path(e.path).read_bytes)) for e in message.elements if e.path]
-        async for event in talk.send(message.content, files, previews=True):
-            for card in display.cards(event):
-                await draw(card, drawn)
+        async with aclosing(talk.send(message.content, files, previews=True)) as happening:
+            async for event in happening:
+                for card in display.cards(event):
+                    await draw(card, drawn)
     except Exception as error:
         logging.getLogger("attune").exception("a turn failed")
         for card in display.fault(error):
@@ -126,7 +126,7 @@ async def take_turn(talk: Session, message: cl.Message) -> None:
 
 async def show_history(talk: Session) -> None:
     """Draw the conversation so far, in place of whatever the page shows."""
-    await cl.context.emitter.resume_thread(cast("ThreadDict", {"id": talk.id, "steps": [], "elements": []}))
+    await cl.context.emitter.resume_thread(cast("Any", {"id": talk.id, "steps": [], "elements": []}))
     for card in history(await talk.state(), talk):
         await draw(card, {})
     if await lobby().idle(talk):

@@ -11,7 +11,7 @@ A conversation takes one turn at a time. Stopping takes effect within one denois
 import asyncio
 import secrets
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -87,7 +87,7 @@ class Session:
         self._turn = asyncio.Lock()
         self._run: Run | None = None
 
-    async def send(self, text: str, images: Sequence[File] = (), *, previews: bool = False) -> AsyncIterator[Event]:
+    async def send(self, text: str, images: Sequence[File] = (), *, previews: bool = False) -> AsyncGenerator[Event]:
         """Take one turn; yield what happens as it happens, the `Answer` or a `Failed` last.
 
         Leaving the iteration early, or cancelling it, stops the turn.

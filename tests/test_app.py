@@ -105,12 +105,13 @@ class Page:
         def work(busy: bool) -> None:
             self.busy = busy
 
-        handlers: dict[str, Callable[..., None]] = {
+        handlers: dict[str, Callable[..., Any]] = {
             "new_message": put,
             "update_message": put,
             "element": image,
             "action": self.actions.append,
             "resume_thread": resume,
+            "delete_message": lambda item: self.items.pop(item["id"], None),
             "task_start": lambda _: work(True),
             "task_end": lambda _: work(False),
         }
@@ -243,6 +244,7 @@ async def test_stop_ends_the_painting_and_the_conversation_goes_on(address: str)
         await page.say("hello")
 
     assert stopped == "Stopped, as you asked."
+    assert "Task manually stopped." not in page.texts("assistant_message")
     assert sketches < 30
     assert any(text.startswith("Stopped. Painting") for text in page.texts("assistant_message"))
     assert page.answer == "Tell me what to draw."
@@ -254,7 +256,7 @@ async def test_a_second_message_is_refused_while_the_first_is_at_work(address: s
         await page.until(lambda: page.sketches)
         await page.begin("draw another")
         await page.until(lambda: any("still at work" in text for text in page.texts("assistant_message")))
-        await page.until(lambda: page.answer == "There it is.")
+        await page.until(lambda: "There it is." in page.texts("assistant_message"))
 
     assert len(page.images) == 1
 
