@@ -97,9 +97,9 @@ class Guidance:
     """How strongly the keywords and the boxes act. All strengths 0 and no regions is stock SDXL, bit for bit."""
 
     mode: Mode = "centred"
-    alpha: float = 1.0
+    alpha: float = 0.8
     """Strength of the keywords on the token rows at keyword weight 1; 0 changes nothing."""
-    pooled_strength: float = 1.0
+    pooled_strength: float = 0.8
     """The same for the pooled vector."""
     move_padding: bool = True
     """Whether the end-of-text and padding rows, which gather the whole text, move as well."""
