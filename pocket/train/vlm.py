@@ -26,6 +26,8 @@ from pocket.vlm.vision import Head, Roughen, cell_labels, look_labels, loss_of
 from pocket.world.scene import generator, sample_scene
 
 VISION_FILE = "vision.safetensors"
+TOKEN_SHRINK = 15.0
+"""Pre-training leaves image tokens thirty times as long as the embeddings of words; this brings them near."""
 
 
 class HalfMuon(Muon):
@@ -115,7 +117,7 @@ def albums_of(args: argparse.Namespace) -> list[Album]:
     pool = draw_pool("train", 11, args.pool, allow_held_out=False, cache=args.out / f"pool{args.pool}.npy")
     albums = [Album(pool.pixels, [truth_of(s) for s in pool.scenes], 1.0)]
     for file in sorted(args.out.glob("album-*.npz")):
-        albums.append(read_album(file))
+        albums.append(read_album(file, share=0.5))
     return albums
 
 
@@ -126,7 +128,7 @@ def weighted(logits: Tensor, batch: Batch) -> tuple[Tensor, dict[str, float]]:
     found: dict[str, float] = {}
     for i, task in enumerate(TASKS):
         here = batch.tasks == i
-        if task in ("region", "taste", "layout", "edit", "decision", "list", "look_at"):
+        if task in ("region", "taste", "layout", "edit", "decision", "card", "list", "look_at"):
             found[task] = each[here].mean().item() if here.any() else 0.0
     return loss, found
 
@@ -156,6 +158,9 @@ def train_language(args: argparse.Namespace) -> None:
     if (args.out / VISION_FILE).exists():
         model.model.visual.load_state_dict(load_file(args.out / VISION_FILE))
     tower = model.model.visual
+    with torch.no_grad():
+        for p in tower.merger.linear_fc2.parameters():
+            p.div_(TOKEN_SHRINK)
     edges = [model.model.language_model.embed_tokens.weight, tower.patch_embed.proj.weight, tower.pos_embed.weight]
     run = Run(
         name="language",

@@ -19,7 +19,14 @@ from pocket.vlm.text import PICTURE
 
 NEVER: Final = -1e4
 """Added to the score of a token that must not be seen; small enough for bfloat16."""
-FIRST_WEIGHT: Final = {"region": 4.0, "artistic_style": 3.0, "atmosphere": 3.0, "theme": 3.0, "visual_elements": 3.0}
+FIRST_WEIGHT: Final = {
+    "region": 4.0,
+    "artistic_style": 3.0,
+    "atmosphere": 3.0,
+    "theme": 3.0,
+    "visual_elements": 3.0,
+    "card": 2.0,
+}
 """Weight of the single word of a yes/no answer against a token of a longer reply."""
 END_WEIGHT: Final = 0.3
 
@@ -88,6 +95,7 @@ TASKS: Final = (
     "decision",
     "list",
     "look_at",
+    "card",
 )
 
 

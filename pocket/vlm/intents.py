@@ -46,7 +46,7 @@ def draw_new(chat: Chat) -> Iterator[Decision]:
     said = request.said
     if chance(chat.rng, 0.015):
         said += ". " + rambling(chat)
-    elif chance(chat.rng, 0.45):
+    elif chance(chat.rng, 0.6):
         taste = tail(chat.speaker, chat.card)
         chat.said = chatty(chat, said + taste.said)
         yield chat.call("It names a taste. Set it first.", "adjust_taste", **taste.arguments)

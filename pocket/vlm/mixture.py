@@ -99,10 +99,11 @@ def plan_group(speaker: Speaker, pack: Pack, size: int = 1) -> Group:
 def decision_example(decision: Decision, pack: Pack) -> Example:
     """Return one decision as the agent asks for it."""
     system, facts = reason_messages(decision.state, pack)
-    return Example("decision", prompt(("system", system.text), ("user", facts.text)), decision.reply)
+    task = "card" if decision.tool == "adjust_taste" else "decision"
+    return Example(task, prompt(("system", system.text), ("user", facts.text)), decision.reply)
 
 
-def decision_groups(speaker: Speaker, pack: Pack, size: int = 2) -> list[Group]:
+def decision_groups(speaker: Speaker, pack: Pack, size: int = 4) -> list[Group]:
     """Return decisions of one conversation: the first steps of several intents together, later steps each alone."""
     chat = some_chat(speaker)
     first: list[Example] = []
@@ -110,7 +111,7 @@ def decision_groups(speaker: Speaker, pack: Pack, size: int = 2) -> list[Group]:
     for _ in range(size):
         decisions = list(some_intent(copied(chat)))
         first.append(decision_example(decisions[0], pack))
-        if len(decisions) > 1 and chance(speaker.rng, 0.45):
+        if len(decisions) > 1 and chance(speaker.rng, 0.22):
             chosen = decisions[int(speaker.rng.integers(1, len(decisions)))]
             later.append(Group((decision_example(chosen, pack),)))
     return [Group(tuple(first)), *later]

@@ -103,7 +103,8 @@ def region_ask(rng: np.random.Generator, truth: Truth, pack: Pack) -> Ask | None
     if truth.things:
         thing = pick(rng, truth.things)
         where = pick(rng, [p for p in PLACES if in_place(thing, p, -SURE / 2)] or [PLACES[0]])
-        shape, colour = thing.shape, thing.colour
+        # A blob that the detectors cannot name is no shape: every question about one there is answered No.
+        shape, colour = thing.shape if thing.shape in SHAPES else pick(rng, SHAPES), thing.colour
     else:
         shape, colour, where = pick(rng, SHAPES), pick(rng, COLOURS), pick(rng, PLACES)
     if not wanted:
@@ -139,7 +140,7 @@ def look_ask(rng: np.random.Generator, truth: Truth, pack: Pack) -> Ask | None:
 
 def find_ask(rng: np.random.Generator, truth: Truth) -> Ask | None:
     """Ask where a subject is; the box is in thousandths, rounded to tens."""
-    lone = [t for t in truth.things if sum(o.name == t.name for o in truth.things) == 1]
+    lone = [t for t in truth.things if t.shape in SHAPES and sum(o.name == t.name for o in truth.things) == 1]
     if not lone:
         return None
     thing = pick(rng, lone)
@@ -164,11 +165,11 @@ def asks(rng: np.random.Generator, truth: Truth, pack: Pack, *, regions: int = 4
     """Return a mixture of questions about one picture."""
     drawn: list[Ask | None] = [region_ask(rng, truth, pack) for _ in range(regions)]
     drawn += [look_ask(rng, truth, pack) for _ in range(looks)]
-    if truth is not NOTHING and not any(t.shape == "none" for t in truth.things):
+    if truth is not NOTHING and all(t.shape in SHAPES for t in truth.things):
         drawn += [list_ask(truth), look_at_ask(rng, truth)]
-    if chance(rng, 0.5 if looks > 1 else 0.2):
+    if chance(rng, 0.4 if looks else 0.2):
         drawn.append(taste_ask(truth, pack))
-    if chance(rng, 0.12 if looks > 1 else 0.03):
+    if chance(rng, 0.06 if looks else 0.03):
         drawn.append(find_ask(rng, truth))
     unique: dict[str, Ask] = {a.question: a for a in drawn if a is not None}
     return list(unique.values())

@@ -15,9 +15,9 @@ from pocket.vlm.words import Phrasing, Speaker, chance, pick
 from pocket.world.vocabulary import SIZE
 from prompts import load_pack
 
-SHARES: Final = {"sight": 0.40, "plan": 0.27, "decision": 0.33}
+SHARES: Final = {"sight": 0.34, "plan": 0.25, "decision": 0.41}
 """Shares of the tokens of a batch."""
-READING: Final = {"sight": 0.75, "plan": 0.10, "decision": 0.15}
+READING: Final = {"sight": 0.60, "plan": 0.16, "decision": 0.24}
 """The same while the model learns to read image tokens: many pictures, few questions about each."""
 STRANGE: Final = 0.05
 """Share of the pictures that are not of this world."""
@@ -104,7 +104,7 @@ class Stream:
         album = self.albums[int(rng.choice(len(self.albums), p=weights / weights.sum()))]
         index = int(rng.integers(len(album.truths)))
         truth = album.truths[index]
-        regions, looks = (1, int(chance(rng, 0.4))) if self.reading else (4, 2)
+        regions, looks = (1, int(chance(rng, 0.4))) if self.reading else (4, 1)
         questions = asks(rng, truth, self.pack, regions=regions, looks=looks) or [taste_ask(truth, self.pack)]
         return sight_group(album.pixels[index].float() / 127.5 - 1, questions)
 

@@ -191,13 +191,13 @@ def small_talk(chat: Chat) -> Iterator[Decision]:
 
 
 INTENTS: Final = {
-    draw_new: 0.20,
-    change_picture: 0.17,
-    change_taste: 0.18,
-    use_reference: 0.08,
-    go_back: 0.09,
-    too_much: 0.08,
-    small_talk: 0.09,
+    draw_new: 0.18,
+    change_picture: 0.13,
+    change_taste: 0.32,
+    use_reference: 0.06,
+    go_back: 0.10,
+    too_much: 0.06,
+    small_talk: 0.06,
     question: 0.05,
     check: 0.03,
     again: 0.025,
