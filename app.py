@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import secrets
+import sys
+import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, suppress
 from http.cookies import SimpleCookie
@@ -23,7 +25,12 @@ from agent.settings import load_settings
 COOKIE = "attune_browser"  # tells browsers apart, so that a page opened again goes on where it was
 ONLY_OURS = "default-src 'self' 'unsafe-inline' data: blob:; connect-src 'self' ws: wss:; frame-ancestors 'none'"
 server.sio.eio.cors_allowed_origins = None  # its own pages only: there is no login that would keep other sites out
+UPLOADS = Path(tempfile.mkdtemp(prefix="attune-"))
+# Chainlit's own folder for them lies in the checkout, and any server that ends deletes it for all of them.
+server.FILES_DIRECTORY = vars(sys.modules["chainlit.config"])["FILES_DIRECTORY"] = UPLOADS
 stack = AsyncExitStack()
+cl.on_app_shutdown(stack.aclose)
+lobby: Lobby  # what the pages of this process share
 
 
 @server.app.middleware("http")
@@ -39,18 +46,8 @@ async def guard(request: Request, call_next: Callable[[Request], Awaitable[Respo
 @cl.on_app_startup
 async def open_lobby() -> None:
     """Open the data folder."""
-    server.app.state.lobby = Lobby(await stack.enter_async_context(Studio.open(load_settings())))
-
-
-@cl.on_app_shutdown
-async def close_lobby() -> None:
-    """Close the data folder."""
-    await stack.aclose()
-
-
-def lobby() -> Lobby:
-    """Return what the pages of this process share."""
-    return server.app.state.lobby
+    global lobby
+    lobby = Lobby(await stack.enter_async_context(Studio.open(load_settings())))
 
 
 def visitor() -> str:
@@ -68,10 +65,10 @@ async def starters(_user: Any) -> list[cl.Starter]:
 @cl.on_chat_start
 async def start() -> None:
     """Go on with the conversation of this browser; else offer the earlier ones."""
-    lobby().warm()
-    if talk := await lobby().enter(visitor()):
+    lobby.warm()
+    if talk := await lobby.enter(visitor()):
         await show_history(talk)
-    elif known := await lobby().earlier():
+    elif known := await lobby.earlier():
         offers = [cl.Action(name="reopen", payload={"name": name}, label=title) for name, title in known]
         await cl.Message(words.WELCOME, actions=offers).send()
 
@@ -79,7 +76,7 @@ async def start() -> None:
 @cl.action_callback("reopen")  # pyright: ignore[reportUntypedFunctionDecorator]
 async def reopen(action: cl.Action) -> None:
     """Go on with the earlier conversation that was chosen."""
-    if talk := await lobby().reopen(visitor(), str(action.payload.get("name"))):
+    if talk := await lobby.reopen(visitor(), str(action.payload.get("name"))):
         await show_history(talk)
 
 
@@ -88,13 +85,13 @@ async def end() -> None:
     """Leave the conversation where "New conversation" was pressed; a page that was only closed goes on later."""
     await asyncio.sleep(0.01)  # the button's event may be handled just after this one
     if getattr(cl.context.session, "to_clear", False):
-        lobby().leave(visitor())
+        lobby.leave(visitor())
 
 
 @cl.on_stop
 async def stop() -> None:
     """End the running turn, whichever message began it; it says so itself, so Chainlit's own words go."""
-    (await lobby().session(visitor())).stop()
+    (await lobby.session(visitor())).stop()
     for message in [m for m in cl.chat_context.get() if m.content == "Task manually stopped."]:
         await message.remove()
 
@@ -102,8 +99,8 @@ async def stop() -> None:
 @cl.on_message
 async def on_message(message: cl.Message) -> None:
     """Take the turn in a task of its own: Chainlit's Stop cancels this one, but a stopped turn has an end to show."""
-    talk = await lobby().session(visitor())
-    turn = lobby().take(talk, take_turn(talk, message))
+    talk = await lobby.session(visitor())
+    turn = lobby.take(talk, take_turn(talk, message))
     with suppress(asyncio.CancelledError):
         await asyncio.shield(turn)
     await turn
@@ -111,7 +108,7 @@ async def on_message(message: cl.Message) -> None:
 
 async def take_turn(talk: Session, message: cl.Message) -> None:
     """Send the message and draw what happens; a fault ends the turn, not the conversation."""
-    display, drawn = TurnDisplay(lobby().loading), dict[str, Any]()
+    display, drawn = TurnDisplay(lobby.loading), dict[str, Any]()
     try:
         files = [(e.name, await asyncio.to_thread(Path(e.path).read_bytes)) for e in message.elements if e.path]
         async with aclosing(talk.send(message.content, files, previews=True)) as happening:
@@ -129,14 +126,13 @@ async def show_history(talk: Session) -> None:
     await cl.context.emitter.resume_thread(cast("Any", {"id": talk.id, "steps": [], "elements": []}))
     for card in history(await talk.state(), talk):
         await draw(card, {})
-    if await lobby().idle(talk):
+    if await lobby.idle(talk):
         await show_history(talk)
 
 
 async def draw(card: Card, drawn: dict[str, Any]) -> None:
     """Put a card on the page, or in the place of the card of its key."""
     item: Any = drawn.get(card.key)
-    is_new = item is None
     if card.kind in ("thought", "tool"):
         kind = "llm" if card.kind == "thought" else "tool"
         item = item or cl.Step(card.title, kind, parent_id=getattr(cl.context.current_run, "id", None))
@@ -146,5 +142,5 @@ async def draw(card: Card, drawn: dict[str, Any]) -> None:
         item = item or cl.Message("", type="user_message" if card.kind == "said" else "assistant_message")
         item.content, item.is_error = card.text, card.kind == "error"
         item.elements = [cl.Image(id=f"{item.id}-{n}", **i) for n, i in enumerate(card.images)]
+    await (item.update() if card.key in drawn else item.send())
     drawn[card.key] = item
-    await (item.send() if is_new else item.update())

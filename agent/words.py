@@ -10,7 +10,7 @@ from tools.types import CATEGORIES, Critique, Layout
 BAR: Final = 20
 """Cells of a progress bar."""
 DOING: Final = {
-    "extract_preferences": "Look at the picture's taste",
+    "extract_preferences": "Read the taste",
     "plan_layout": "Plan the layout",
     "generate_image": "Paint",
     "adjust_taste": "Change the taste",
@@ -52,7 +52,7 @@ def caption(record: ImageRecord) -> str:
     if record.parent:
         facts.append(f"{record.parent} with the rest kept" if record.recipe.edit else f"from {record.parent}")
     facts.append(f"{record.seconds:.1f} s")
-    return f"**{record.id}** {record.phrase}  \n*{' · '.join(facts)}*"
+    return f"**{record.id}** {record.phrase}\n*{' · '.join(facts)}*"
 
 
 def planned(layout: Layout, defects: tuple[str, ...] = ()) -> str:

@@ -141,6 +141,11 @@ class Page:
         where = f"{self.address}/project/file?session_id={self.session}"
         return await self.http.post(where, files={"file": (name, data, mime)})
 
+    async def fetch(self) -> httpx.Response:
+        """Load the newest picture."""
+        where = f"{self.address}/project/file/{list(self.images.values())[-1]['chainlitKey']}"
+        return await self.http.get(where, params={"session_id": self.session})
+
     def texts(self, kind: str) -> list[str]:
         """What messages or steps of a type say, in order."""
         return [i["output"] for i in self.items.values() if i["type"] == kind]
@@ -204,9 +209,7 @@ async def test_a_turn_shows_thoughts_tools_progress_and_the_picture(address: str
         tools = {i["name"]: i["output"] for i in page.items.values() if i["type"] == "tool"}
         (picture,) = [i for i in page.items.values() if i["output"].startswith("**@1**")]
         (image,) = page.images.values()
-        file = await page.http.get(
-            f"{address}/project/file/{image['chainlitKey']}", params={"session_id": page.session}
-        )
+        file = await page.fetch()
     assert "A new picture; I plan it first." in page.texts("llm")
     assert page.texts("llm")[-1] == "That is done."
     assert "- red circle: left" in tools["Plan the layout"]
@@ -287,15 +290,23 @@ async def test_a_new_conversation_is_empty_and_offers_the_old_one(address: str) 
         assert page.texts("user_message") == ["hello there"]
 
 
-async def test_a_conversation_goes_on_after_a_restart(settings: dict[str, str]) -> None:
-    with serving(settings) as address:
-        async with opened(address, "keeper") as page:
-            await page.say("draw a red circle and a blue square")
-    with serving(settings) as address:
-        async with opened(address, "keeper") as page:
-            shown = page.texts("assistant_message")
-            pictures = len(page.images)
+async def test_a_conversation_goes_on_in_another_process(address: str, settings: dict[str, str]) -> None:
+    async with opened(address, "keeper") as page:
+        await page.say("draw a red circle and a blue square")
+    with serving(settings) as later:
+        async with opened(later, "keeper") as page:
+            shown, pictures = page.texts("assistant_message"), len(page.images)
             await page.say("go back to @1")
+            file = await page.fetch()
 
     assert (shown[0][:6], shown[1], pictures) == ("**@1**", "There it is.", 1)
     assert page.answer == "@1 is back."
+    assert file.content.startswith(b"\x89PNG")
+
+
+async def test_a_server_that_ended_took_no_picture_of_another_with_it(address: str) -> None:
+    """Chainlit deletes its folder of served files when it ends; each of our servers has one of its own."""
+    async with opened(address, "keeper") as page:
+        file = await page.fetch()
+
+    assert file.content.startswith(b"\x89PNG")
