@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -35,7 +36,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_smoke_run_leaves_a_pipeline_for_the_plain_stock_call(trained: Path) -> None:
-    pipeline = StableDiffusionXLPipeline.from_pretrained(trained / "sdxl")
+    pipeline: Any = StableDiffusionXLPipeline.from_pretrained(trained / "sdxl")
 
     image = pipeline("a red circle", num_inference_steps=2, guidance_scale=3.0, output_type="np").images[0]
 
@@ -52,7 +53,7 @@ def test_training_goes_on_from_the_weights_alone(trained: Path, tmp_path: Path) 
 
 def test_folded_statistics_change_no_reconstruction_and_normalise_the_latents() -> None:
     torch.manual_seed(0)
-    vae = build().eval()
+    vae: Any = build().eval()
     pictures = torch.rand(4, 3, 128, 128) * 2 - 1
     with torch.no_grad():
         before = vae.encode(pictures).latent_dist
