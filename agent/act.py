@@ -211,7 +211,8 @@ def recipe_for(
     change = changes(base.recipe.layout, layout)
     if not change.boxes:
         raise ToolError(phrases.NOTHING_TO_CHANGE)
-    edit = Edit(boxes=change.boxes, strength=settings.edit_strength, feather=settings.feather)
+    boxes = tuple(box.grown(settings.edit_margin) for box in change.boxes)
+    edit = Edit(boxes=boxes, strength=settings.edit_strength, feather=settings.feather)
     return base.recipe.model_copy(
         update={"layout": layout, "parent": base.recipe.digest, "edit": edit, "models": models}
     )
@@ -224,6 +225,7 @@ def _recipe(state: State, run: Run, models: tuple[ModelFile, ...], layout: Layou
         taste=state.card,
         in_prompt=run.settings.in_prompt,
         empty_background=run.settings.empty_background,
+        place_in_regions=run.settings.place_in_regions,
         strengths=run.settings.strengths,
         sampling=run.settings.sampling,
         seed=seed,

@@ -84,6 +84,7 @@ def render(
             ),
             taste=TasteCard().merge(parse_like(text) for text in likes),
             empty_background=settings.empty_background,
+            place_in_regions=settings.place_in_regions,
             strengths=settings.strengths,
             sampling=settings.sampling,
             seed=seed,

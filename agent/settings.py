@@ -66,6 +66,11 @@ class Settings(BaseSettings):
     """Likes of these categories are written into the prompt; the others act through the projection alone."""
     empty_background: str = ""
 
+    place_in_regions: bool = False
+    """Whether the prompt of a region also says where it lies."""
+    edit_margin: Fraction = 0.02
+    """How far an edit reaches beyond its boxes on every side, as a share of the canvas: subjects overstep their boxes."""
+
     max_rounds: int = Field(default=8, ge=1)
     """Tool calls a turn."""
     max_seconds: float = Field(default=600.0, gt=0)
@@ -128,11 +133,13 @@ class PocketSettings(Settings):
     height: int = 128
     steps: int = 20
     cfg: float = 4.0
-    alpha: float = 1.0
-    pooled_strength: float = 1.0
-    base_ratio: Fraction = 0.3
+    alpha: float = 0.8
+    pooled_strength: float = 0.8
+    base_ratio: Fraction = 0.2
     feather: float = 4.0
     min_cosine: float = 0.3
+    place_in_regions: bool = True
+    edit_margin: Fraction = 0.04
     empty_background: str = "plain"
     """The word of this model's training for a ground without anything on it."""
     reference_side: int = 128

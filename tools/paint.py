@@ -18,7 +18,7 @@ from diffusion.errors import GuidanceError, ModelError, Stopped, WeightsError
 from tools.errors import ConfigError, ToolError
 from tools.recipe import Recipe
 from tools.taste import Keyword
-from tools.types import Layout
+from tools.types import Layout, Region
 
 if TYPE_CHECKING:
     from diffusion.pipeline import Rendered, StepInfo
@@ -105,7 +105,7 @@ def request_of(recipe: Recipe) -> "RenderRequest":
     return core.RenderRequest(
         prompt=_joined(layout.enriched_prompt, written),
         background=_joined(layout.background_prompt, written) or recipe.empty_background,
-        regions=tuple(core.Region(r.name, r.prompt, r.box.edges, r.seed) for r in layout.regions),
+        regions=tuple(core.Region(r.name, _region_prompt(r, recipe), r.box.edges, r.seed) for r in layout.regions),
         keywords=tuple(core.Keyword(k.text, k.category, k.weight) for k in guided),
         guidance=core.Guidance(
             mode=strengths.mode,
@@ -181,6 +181,14 @@ def _edit_request(recipe: Recipe, request: "RenderRequest", parent: Parent) -> "
         parent_latents=torch.from_numpy(parent.latents),
         strength=recipe.edit.strength,
     )
+
+
+def _region_prompt(region: Region, recipe: Recipe) -> str:
+    """Return a region's text; a model that learned scenes as a whole puts a subject where its own text says it is."""
+    if not recipe.place_in_regions:
+        return region.prompt
+    place = region.box.place
+    return f"{region.prompt} in the middle" if place == "middle" else f"{region.prompt} at the {place}"
 
 
 def _joined(text: str, written: list[Keyword]) -> str:

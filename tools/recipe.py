@@ -59,6 +59,7 @@ class Recipe(Value):
     taste: TasteCard = TasteCard()
     in_prompt: tuple[Category, ...] = Field(default=(), description="Categories whose likes are written in the prompt.")
     empty_background: str = Field(default="", max_length=100, description="Stands in for a background without words.")
+    place_in_regions: bool = Field(default=False, description="Whether a region's own prompt says where it lies.")
     strengths: Strengths = Strengths()
     sampling: Sampling = Sampling()
     seed: int = Field(ge=0, lt=2**32)

@@ -60,6 +60,15 @@ class Box(Value):
         shared = max(0.0, width) * max(0.0, height)
         return shared / (self.area + other.area - shared)
 
+    def grown(self, margin: float) -> "Box":
+        """Return the box with `margin` more of the canvas on every side, cut at its edges."""
+        return Box(
+            left=max(0.0, self.left - margin),
+            top=max(0.0, self.top - margin),
+            right=min(1.0, self.right + margin),
+            bottom=min(1.0, self.bottom + margin),
+        )
+
     @property
     def area(self) -> float:
         return (self.right - self.left) * (self.bottom - self.top)

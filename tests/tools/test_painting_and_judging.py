@@ -56,6 +56,15 @@ def test_a_background_without_words_gets_the_recipes_own() -> None:
     assert request_of(Recipe(layout=LAYOUT, seed=1)).background == ""
 
 
+def test_a_region_says_where_it_lies_only_if_the_recipe_wants_it() -> None:
+    plain = request_of(Recipe(layout=LAYOUT, seed=1)).regions[0].prompt
+
+    placed = request_of(Recipe(layout=LAYOUT, place_in_regions=True, seed=1)).regions[0].prompt
+
+    assert placed.startswith(plain)
+    assert LAYOUT.regions[0].box.place in placed.removeprefix(plain)
+
+
 def test_seeds_of_a_conversation_stay_in_range_and_apart() -> None:
     seeds = {seed_after(2**32 - 1, n) for n in range(1, 200)}
 

@@ -152,3 +152,9 @@ def test_equal_recipes_have_equal_names_and_every_field_counts() -> None:
         recipe.model_copy(update={"strengths": recipe.strengths.model_copy(update={"alpha": 0.1})}),
     ]
     assert len({r.digest for r in [recipe, *others]}) == 5
+
+
+def test_a_grown_box_is_cut_at_the_canvas() -> None:
+    grown = Box(left=0.02, top=0.3, right=0.5, bottom=0.98).grown(0.04)
+
+    assert grown.edges == pytest.approx((0.0, 0.26, 0.54, 1.0))
