@@ -128,7 +128,7 @@ def weighted(logits: Tensor, batch: Batch) -> tuple[Tensor, dict[str, float]]:
     found: dict[str, float] = {}
     for i, task in enumerate(TASKS):
         here = batch.tasks == i
-        if task in ("region", "taste", "layout", "edit", "decision", "card", "list", "look_at"):
+        if task in ("region", "taste", "layout", "edit", "decision", "card", "words", "list", "look_at"):
             found[task] = each[here].mean().item() if here.any() else 0.0
     return loss, found
 
@@ -168,7 +168,7 @@ def train_language(args: argparse.Namespace) -> None:
         modules={"model": model},
         optimisers=half_optimisers([model], 2e-3, 1e-2, edges),
         budget=Budget(
-            steps=args.steps, learning_rate=2e-3, warmup=100, report_every=25, checkpoint_seconds=args.look_seconds
+            steps=args.steps, learning_rate=2e-3 * args.rate, warmup=100, report_every=25, checkpoint_seconds=args.look_seconds
         ),
         average=Average(model.parameters(), 0.995),
     )
@@ -216,6 +216,7 @@ def main() -> None:
     parser.add_argument("--pool", type=int, default=32000, help="rendered pictures to draw from")
     parser.add_argument("--steps", type=int, default=3600, help="steps of the language stage")
     parser.add_argument("--rows", type=int, default=24, help="rows of 304 tokens a step of the language stage")
+    parser.add_argument("--rate", type=float, default=1.0, help="factor on the learning rates of the language stage")
     parser.add_argument("--reading-until", type=int, default=900, help="step up to which pictures outweigh the rest")
     parser.add_argument(
         "--look-seconds", type=float, default=540.0, help="time between checkpoints and looks at held-out data"

@@ -25,7 +25,8 @@ FIRST_WEIGHT: Final = {
     "atmosphere": 3.0,
     "theme": 3.0,
     "visual_elements": 3.0,
-    "card": 2.0,
+    "card": 4.0,
+    "words": 2.0,
 }
 """Weight of the single word of a yes/no answer against a token of a longer reply."""
 END_WEIGHT: Final = 0.3
@@ -96,6 +97,7 @@ TASKS: Final = (
     "list",
     "look_at",
     "card",
+    "words",
 )
 
 

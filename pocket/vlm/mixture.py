@@ -96,6 +96,20 @@ def plan_group(speaker: Speaker, pack: Pack, size: int = 1) -> Group:
     return Group(tuple(examples)) if examples else plan_group(speaker, pack, size)
 
 
+GLOSSARY: str = "Taste words: "
+
+
+def words_group(speaker: Speaker) -> Group:
+    """Return the taste words of one message: never asked by the agent, but it teaches the words in few tokens."""
+    card = some_card(speaker)
+    found = change(speaker, card) if chance(speaker.rng, 0.6) else tail(speaker, card)
+    entries = [("no " if e["weight"] < 0 else "") + e["text"] for e in found.arguments["add"]]
+    entries += [f"drop {t}" for t in found.arguments["drop"]]
+    entries += [("less " if e["weight"] < 1 else "more ") + e["text"] for e in found.arguments["weigh"]]
+    said = speaker.typed(found.said.strip(" ,"))
+    return Group((Example("words", prompt(("user", GLOSSARY + said)), ", ".join(entries)),))
+
+
 def decision_example(decision: Decision, pack: Pack) -> Example:
     """Return one decision as the agent asks for it."""
     system, facts = reason_messages(decision.state, pack)

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from pocket.vlm.batch import Batch, Coded, Coder, collate, pack
-from pocket.vlm.mixture import Group, decision_groups, plan_group, sight_group
+from pocket.vlm.mixture import Group, decision_groups, plan_group, sight_group, words_group
 from pocket.vlm.sights import NOTHING, Truth, asks, strange, taste_ask
 from pocket.vlm.words import Phrasing, Speaker, chance, pick
 from pocket.world.vocabulary import SIZE
 from prompts import load_pack
 
-SHARES: Final = {"sight": 0.34, "plan": 0.25, "decision": 0.41}
+SHARES: Final = {"sight": 0.23, "plan": 0.20, "words": 0.12, "decision": 0.45}
 """Shares of the tokens of a batch."""
-READING: Final = {"sight": 0.60, "plan": 0.16, "decision": 0.24}
+READING: Final = {"sight": 0.60, "plan": 0.14, "words": 0.06, "decision": 0.20}
 """The same while the model learns to read image tokens: many pictures, few questions about each."""
 STRANGE: Final = 0.05
 """Share of the pictures that are not of this world."""
@@ -49,7 +49,8 @@ class Stream:
         key: int = 9,
         reading_until: int = 0,
     ) -> None:
-        self.coder, self.albums, self.phrasing = coder, albums, phrasing
+        self.coder, self.albums = coder, albums
+        self.phrasing: Phrasing = phrasing
         self.roughen, self.rows, self.length, self.key = roughen, rows, length, key
         self.pack = load_pack("pocket")
         self.reading_until = reading_until
@@ -88,6 +89,8 @@ class Stream:
         """Return one or a few groups of a kind."""
         if kind == "plan":
             return [plan_group(speaker, self.pack)]
+        if kind == "words":
+            return [words_group(speaker)]
         if kind == "decision":
             return decision_groups(speaker, self.pack)
         return [self.sight(speaker)]

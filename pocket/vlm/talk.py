@@ -191,16 +191,16 @@ def small_talk(chat: Chat) -> Iterator[Decision]:
 
 
 INTENTS: Final = {
-    draw_new: 0.18,
-    change_picture: 0.13,
-    change_taste: 0.32,
-    use_reference: 0.06,
-    go_back: 0.10,
-    too_much: 0.06,
-    small_talk: 0.06,
-    question: 0.05,
+    draw_new: 0.16,
+    change_picture: 0.10,
+    change_taste: 0.36,
+    use_reference: 0.05,
+    go_back: 0.09,
+    too_much: 0.04,
+    small_talk: 0.04,
+    question: 0.13,
     check: 0.03,
-    again: 0.025,
+    again: 0.015,
     broken: 0.005,
 }
 """How often each intent is trained on; hard ones more often than people would say them."""

@@ -1,6 +1,7 @@
-"""Training the pocket Qwen-VL: the fast route agrees with stock, packed rows with single ones, prompts with the agent."""
+"""Training the pocket Qwen-VL: the fast route agrees with stock, packed rows with single ones, prompts with ours."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 @pytest.fixture(scope="module")
-def model(tokenizer: PreTrainedTokenizerFast) -> torch.nn.Module:
+def model(tokenizer: PreTrainedTokenizerFast) -> Any:
     model = build(len(tokenizer), special_ids(tokenizer))
     generator_ = torch.Generator().manual_seed(1)
     for p in model.parameters():  # zero-initialised branches would make any two routes agree
@@ -59,7 +60,7 @@ def as_tensor(pixels: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(pixels.transpose(2, 0, 1).copy()).float() / 127.5 - 1
 
 
-def test_the_fast_eyes_see_what_stock_sees(model: torch.nn.Module, renderer: Renderer) -> None:
+def test_the_fast_eyes_see_what_stock_sees(model: Any, renderer: Renderer) -> None:
     pixels = picture(3)
     block = {"type": "image", "image": Image.fromarray(pixels)}
     prompt = renderer.render([HumanMessage([block, {"type": "text", "text": "?"}])])
@@ -72,7 +73,7 @@ def test_the_fast_eyes_see_what_stock_sees(model: torch.nn.Module, renderer: Ren
 
 
 def test_a_packed_row_predicts_what_stock_predicts(
-    model: torch.nn.Module, renderer: Renderer, tokenizer: PreTrainedTokenizerFast
+    model: Any, renderer: Renderer, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     """Two questions about one picture and a text, in one row: each reply's logits are those of its own conversation."""
     pixels = picture(4)
