@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     place_in_regions: bool = False
     """Whether the prompt of a region also says where it lies."""
     edit_margin: Fraction = 0.02
-    """How far an edit reaches beyond its boxes on every side, in shares of the canvas: subjects overstep their boxes."""
+    """How far an edit reaches beyond its boxes on each side, in shares of the canvas: subjects overstep their boxes."""
 
     max_rounds: int = Field(default=8, ge=1)
     """Tool calls a turn."""
