@@ -34,7 +34,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--vlm-weights",
         type=Path,
-        default=ROOT / "qwen-vl",
+        default=ROOT / "vlm",
         metavar="DIR",
         help="pocket Qwen-VL (default: %(default)s)",
     )
