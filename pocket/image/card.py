@@ -22,7 +22,7 @@ pipeline_tag: text-to-image
 # Pocket SDXL
 
 A `StableDiffusionXLPipeline` of {millions:.2f} million parameters that knows one thing: the pocket world of this
-repository (`python -m pocket.world --sheet FILE`), at 128 x 128 pixels. Trained from nothing on rendered scenes and their
+repository (`python -m pocket.world --sheet FILE`), at 128 x 128 pixels. Trained from nothing on scenes and their
 captions; it is of no use for other pictures.
 
 | | |
