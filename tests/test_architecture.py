@@ -102,6 +102,5 @@ def test_help_does_not_load_torch() -> None:
     assert done.stdout.split() == ["False", "False", "False"]
 
 
-@pytest.mark.skipif(not (ROOT / "app.py").exists(), reason="the web page is not there yet")
 def test_the_web_page_only_translates_events() -> None:
     assert len((ROOT / "app.py").read_text(encoding="utf-8").splitlines()) <= 150
