@@ -168,7 +168,12 @@ def train_language(args: argparse.Namespace) -> None:
         modules={"model": model},
         optimisers=half_optimisers([model], 2e-3, 1e-2, edges),
         budget=Budget(
-            steps=args.steps, learning_rate=2e-3 * args.rate, warmup=100, report_every=25, checkpoint_seconds=args.look_seconds
+            steps=args.steps,
+            learning_rate=2e-3 * args.rate,
+            final_rate=0.02 / args.rate,
+            warmup=100,
+            report_every=25,
+            checkpoint_seconds=args.look_seconds,
         ),
         average=Average(model.parameters(), 0.995),
     )

@@ -45,7 +45,7 @@ def config(vocabulary: int, special: dict[str, int]) -> Qwen3VLConfig:
             "vocab_size": vocabulary,
             "hidden_size": WIDTH,
             "intermediate_size": 512,
-            "num_hidden_layers": 5,
+            "num_hidden_layers": 6,
             "num_attention_heads": 6,
             "num_key_value_heads": 2,
             "head_dim": 32,

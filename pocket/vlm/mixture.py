@@ -119,7 +119,8 @@ def decision_example(decision: Decision, pack: Pack) -> Example:
 
 def decision_groups(speaker: Speaker, pack: Pack, size: int = 4) -> list[Group]:
     """Return decisions of one conversation: the first steps of several intents together, later steps each alone."""
-    chat = some_chat(speaker)
+    # Half the conversations have only begun: nothing but the person's words can be meant there.
+    chat = Chat(speaker) if chance(speaker.rng, 0.5) else some_chat(speaker)
     first: list[Example] = []
     later: list[Group] = []
     for _ in range(size):
