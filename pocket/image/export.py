@@ -76,9 +76,10 @@ def _store_as(folder: Path, dtype: torch.dtype) -> None:
         tensors = {k: v.to(dtype) if v.is_floating_point() else v for k, v in load_file(path).items()}
         save_file(tensors, path, metadata={"format": "pt"})
     # transformers loads in the type its config names, diffusers in float32: both must name the same, or the plain stock
-    # call mixes the two.
+    # call mixes the two. Where a module was loaded from is nobody's business.
     for path in sorted(folder.rglob("config.json")):
         config = json.loads(path.read_text(encoding="utf-8"))
+        config.pop("_name_or_path", None)
         if "dtype" in config:
             config["dtype"] = "float32"
-            path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
