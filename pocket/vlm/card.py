@@ -42,7 +42,7 @@ questions about pictures, and decides what the agent does next. It is of no use 
 
 | | |
 | --- | --- |
-| text | 192 wide, 5 layers, head_dim 32, vocabulary of {vocabulary} |
+| text | 192 wide, 6 layers, head_dim 32, vocabulary of {vocabulary} |
 | vision | 128 wide, 4 layers, patch 16, merge 2: a picture is 16 tokens |
 | pictures | rendered scenes, VAE reconstructions, pictures of a half-trained pocket SDXL labelled by the detectors |
 | texts | made by `pocket/vlm` with the agent's own prompts |
