@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tools.errors import ConfigError
 from tools.recipe import Mode, Sampling, Strengths
-from tools.types import Category, Fraction
+from tools.types import CATEGORIES, Category, Fraction
 
 ROOT = Path(__file__).parents[1]
 HOME = Path(platformdirs.user_data_dir("attune", appauthor=False))
@@ -138,6 +138,8 @@ class PocketSettings(Settings):
     base_ratio: Fraction = 0.2
     feather: float = 4.0
     min_cosine: float = 0.3
+    in_prompt: tuple[Category, ...] = CATEGORIES
+    """Measured: at this size words hit a wished look more often than the projection does, and keep the subjects."""
     place_in_regions: bool = True
     edit_margin: Fraction = 0.04
     empty_background: str = "plain"

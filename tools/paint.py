@@ -8,7 +8,7 @@ act through the projection; dislikes act through the negative branch.
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from diffusion.errors import GuidanceError, ModelError, Stopped, WeightsError
 from tools.errors import ConfigError, ToolError
 from tools.recipe import Recipe
 from tools.taste import Keyword
-from tools.types import Layout, Region
+from tools.types import Category, Layout, Region
 
 if TYPE_CHECKING:
     from diffusion.pipeline import Rendered, StepInfo
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 WRITTEN_FROM = 0.75
 """A like weaker than this is not written into the prompt: words there have no volume control."""
+LOOKS: Final[tuple[Category, ...]] = ("artistic_style", "atmosphere")
+"""Categories of how things look rather than what is to be seen; written likes of these also enter the regions."""
 
 
 class Painter(Protocol):
@@ -100,12 +102,15 @@ def request_of(recipe: Recipe) -> "RenderRequest":
 
     layout, likes = recipe.layout, recipe.taste.likes
     written = [k for k in likes if k.category in recipe.in_prompt and k.weight >= WRITTEN_FROM]
+    looks = [k for k in written if k.category in LOOKS]
     guided = [k for k in recipe.taste.in_order() if k not in written or k.weight > 1.0]
     strengths, sampling = recipe.strengths, recipe.sampling
     return core.RenderRequest(
         prompt=_joined(layout.enriched_prompt, written),
         background=_joined(layout.background_prompt, written) or recipe.empty_background,
-        regions=tuple(core.Region(r.name, _region_prompt(r, recipe), r.box.edges, r.seed) for r in layout.regions),
+        regions=tuple(
+            core.Region(r.name, _region_prompt(r, recipe, looks), r.box.edges, r.seed) for r in layout.regions
+        ),
         keywords=tuple(core.Keyword(k.text, k.category, k.weight) for k in guided),
         guidance=core.Guidance(
             mode=strengths.mode,
@@ -183,12 +188,15 @@ def _edit_request(recipe: Recipe, request: "RenderRequest", parent: Parent) -> "
     )
 
 
-def _region_prompt(region: Region, recipe: Recipe) -> str:
-    """Return a region's text; a model that learned scenes as a whole puts a subject where its own text says it is."""
-    if not recipe.place_in_regions:
-        return region.prompt
-    place = region.box.place
-    return f"{region.prompt} in the middle" if place == "middle" else f"{region.prompt} at the {place}"
+def _region_prompt(region: Region, recipe: Recipe, looks: list[Keyword]) -> str:
+    """Return a region's text, with the written likes of how things look, for style and light to agree everywhere.
+
+    A model that learned scenes as a whole puts a subject where its own text says it is: hence the place, if wanted.
+    """
+    text, place = region.prompt, region.box.place
+    if recipe.place_in_regions:
+        text += " in the middle" if place == "middle" else f" at the {place}"
+    return _joined(text, looks)
 
 
 def _joined(text: str, written: list[Keyword]) -> str:

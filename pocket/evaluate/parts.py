@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]
 class MeasureVlm(Protocol):
     """`pocket.vlm.measure.measure`: right answers and questions asked, for each key of the report."""
 
-    def __call__(self, limit: int | None, /) -> Mapping[str, tuple[int, int]]: ...
+    def __call__(self, limit: int | None, folder: Path, painter: Path, /) -> Mapping[str, tuple[int, int]]: ...
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def run_vlm(plan: Plan, report: Report, progress: Progress) -> None:
     if not (plan.vlm_weights / "config.json").exists():
         raise MissingWeightsError(f"no pocket Qwen-VL in {str(plan.vlm_weights)!r}: run `make train-vlm`")
     measure: MeasureVlm = importlib.import_module(VLM_MEASURE).measure
-    shares = {key: Share(hits, asked) for key, (hits, asked) in measure(plan.limit).items()}
+    shares = {key: Share(hits, asked) for key, (hits, asked) in measure(plan.limit, plan.vlm_weights, plan.weights).items()}
     progress(1, 1)
     report.add("vlm", shares, {}, digests(plan.vlm_weights))
 

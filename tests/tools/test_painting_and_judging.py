@@ -56,6 +56,17 @@ def test_a_background_without_words_gets_the_recipes_own() -> None:
     assert request_of(Recipe(layout=LAYOUT, seed=1)).background == ""
 
 
+def test_written_looks_also_enter_the_regions_and_things_do_not() -> None:
+    card = TasteCard().merge([like("halftone", "artistic_style"), like("stars", "visual_elements")])
+    recipe = Recipe(layout=LAYOUT, taste=card, in_prompt=("artistic_style", "visual_elements"), seed=1)
+
+    request = request_of(recipe)
+
+    assert request.prompt == "a red circle, halftone, stars"
+    assert request.regions[0].prompt == "a red circle, halftone"
+    assert request.keywords == ()
+
+
 def test_a_region_says_where_it_lies_only_if_the_recipe_wants_it() -> None:
     plain = request_of(Recipe(layout=LAYOUT, seed=1)).regions[0].prompt
 
