@@ -93,7 +93,8 @@ def run_vlm(plan: Plan, report: Report, progress: Progress) -> None:
     if not (plan.vlm_weights / "config.json").exists():
         raise MissingWeightsError(f"no pocket Qwen-VL in {str(plan.vlm_weights)!r}: run `make train-vlm`")
     measure: MeasureVlm = importlib.import_module(VLM_MEASURE).measure
-    shares = {key: Share(hits, asked) for key, (hits, asked) in measure(plan.limit, plan.vlm_weights, plan.weights).items()}
+    counts = measure(plan.limit, plan.vlm_weights, plan.weights)
+    shares = {key: Share(hits, asked) for key, (hits, asked) in counts.items()}
     progress(1, 1)
     report.add("vlm", shares, {}, digests(plan.vlm_weights))
 
