@@ -49,10 +49,11 @@ def read_truth(pixels: NDArray[np.uint8]) -> Truth:
 
 @torch.no_grad()
 def painted(folder: Path, count: int, *, split: Split, seed: int, steps: int, threads: int) -> list[NDArray[np.uint8]]:
-    """Paint `count` pictures of scenes of one and two subjects with the stock pipeline."""
+    """Paint `count` pictures of scenes of one to three subjects with the stock pipeline; 0 threads: as many as there are."""
     from diffusers import StableDiffusionXLPipeline
 
-    torch.set_num_threads(threads)
+    if threads:
+        torch.set_num_threads(threads)
     pipe: Any = StableDiffusionXLPipeline.from_pretrained(folder, torch_dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
     rng = generator(split, seed)
