@@ -49,7 +49,7 @@ def read_truth(pixels: NDArray[np.uint8]) -> Truth:
 
 @torch.no_grad()
 def painted(folder: Path, count: int, *, split: Split, seed: int, steps: int, threads: int) -> list[NDArray[np.uint8]]:
-    """Paint `count` pictures of scenes of one to three subjects with the stock pipeline; 0 threads: as many as there are."""
+    """Paint `count` pictures of scenes of one to three subjects with the stock pipeline; 0 threads: as many as now."""
     from diffusers import StableDiffusionXLPipeline
 
     if threads:
