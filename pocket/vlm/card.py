@@ -13,19 +13,8 @@ from typing import Any, Final
 
 import torch
 
+from pocket.evaluate.report import AT_MOST, GATES
 from pocket.vlm.measure import SIZES, measure
-
-GATES: Final = {
-    "artistic_style": 0.90,
-    "atmosphere": 0.90,
-    "theme": 0.90,
-    "visual_elements": 0.90,
-    "hallucinated": 0.03,
-    "layout": 0.90,
-    "decision": 0.90,
-    "critique": 0.85,
-}
-"""What the first gates ask; `hallucinated` is at most, the rest at least."""
 
 TEXT: Final = """\
 ---
@@ -65,10 +54,10 @@ and the detectors judged. `python -m pocket.evaluate --only vlm` repeats it.
 def table(counts: dict[str, tuple[int, int]]) -> str:
     """Return the gates as a Markdown table."""
     lines = ["| gate | asked | right | n |", "| --- | --- | --- | --- |"]
-    for key, gate in GATES.items():
+    for key, gate in GATES["vlm"].items():
         right, asked = counts.get(key, (0, 0))
         share = f"{right / asked:.3f}" if asked else "not measured"
-        sign = "<=" if key == "hallucinated" else ">="
+        sign = "<=" if key in AT_MOST else ">="
         lines.append(f"| {key} | {sign} {gate} | {share} | {asked} |")
     return "\n".join(lines)
 
