@@ -18,7 +18,7 @@ chat: $(STAMP)
 	$(BIN)/attune web
 
 demo: $(STAMP)
-	$(BIN)/attune run examples/refine.yaml --out $(OUT)/demo
+	$(BIN)/attune run examples/demo.yaml --out $(OUT)/demo
 
 test: $(STAMP)
 	$(BIN)/ruff check .
