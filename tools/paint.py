@@ -18,7 +18,7 @@ from diffusion.errors import GuidanceError, ModelError, Stopped, WeightsError
 from tools.errors import ConfigError, ToolError
 from tools.recipe import Recipe
 from tools.taste import Keyword
-from tools.types import Category, Layout, Region
+from tools.types import Category, Layout, Region, at
 
 if TYPE_CHECKING:
     from diffusion.pipeline import Rendered, StepInfo
@@ -193,9 +193,7 @@ def _region_prompt(region: Region, recipe: Recipe, looks: list[Keyword]) -> str:
 
     A model that learned scenes as a whole puts a subject where its own text says it is: hence the place, if wanted.
     """
-    text, place = region.prompt, region.box.place
-    if recipe.place_in_regions:
-        text += " in the middle" if place == "middle" else f" at the {place}"
+    text = f"{region.prompt} {at(region.box.place)}" if recipe.place_in_regions else region.prompt
     return _joined(text, looks)
 
 

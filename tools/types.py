@@ -27,6 +27,11 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def at(place: str) -> str:
+    """Return a place as a prompt says it: "in the middle", "at the top left"."""
+    return "in the middle" if place == "middle" else f"at the {place}"
+
+
 class Box(Value):
     """A rectangle of the picture, in fractions of its width and height."""
 

@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.optimize import linear_sum_assignment
 
 from pocket.evaluate.counts import Share, tally
+from pocket.pixels import signed
 from pocket.world.detect import DetectedObject, Detection, detect
 from pocket.world.render import render
 from pocket.world.scene import Scene, Split, Thing, generator, sample_scene
@@ -107,7 +108,7 @@ def reconstruction(vae: Any) -> Callable[[Pixels, int], Pixels]:
 
     @torch.no_grad()
     def change(pixels: Pixels, _: int) -> Pixels:
-        clean = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None].float() / 127.5 - 1
+        clean = signed(torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None])
         drawn = vae.decode(vae.encode(clean).latent_dist.mode()).sample[0]
         return ((drawn.clamp(-1, 1) + 1) * 127.5).round().byte().numpy().transpose(1, 2, 0)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import CLIPTokenizer
 
 from pocket.image.tokenizer import POSITIONS
+from pocket.pixels import signed
 from pocket.world.captions import Caption, caption, choose_kind
 from pocket.world.render import render
 from pocket.world.scene import Scene, generator, sample_scene
@@ -31,7 +32,7 @@ def encode(vae: AutoencoderKL, scenes: list[Scene], batch: int = 64) -> Tensor:
     found: list[Tensor] = []
     for start in range(0, len(scenes), batch):
         pixels = np.stack([render(s) for s in scenes[start : start + batch]]).transpose(0, 3, 1, 2)
-        clean = torch.from_numpy(np.ascontiguousarray(pixels)).float() / 127.5 - 1
+        clean = signed(torch.from_numpy(np.ascontiguousarray(pixels)))
         with torch.autocast("cpu", torch.bfloat16):
             posterior = vae.encode(clean).latent_dist  # pyright: ignore[reportAttributeAccessIssue]
         found.append((posterior.mean.float() * vae.config["scaling_factor"]).half())

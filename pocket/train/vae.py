@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pocket.image.export import fold_statistics
 from pocket.image.models import LATENT_CHANNELS
+from pocket.pixels import signed
 from pocket.train.loop import Average, Budget, Run
 from pocket.train.muon import optimisers
 from pocket.world.render import render
@@ -54,11 +55,6 @@ def pictures(seed: int, count: int) -> tuple[Tensor, list[list[tuple[int, int]]]
     return torch.from_numpy(np.ascontiguousarray(pixels)), centres
 
 
-def scale(pixels: Tensor) -> Tensor:
-    """Map uint8 to [-1, 1]."""
-    return pixels.float() / 127.5 - 1
-
-
 def edges(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the horizontal and vertical differences of (N, C, H, W)."""
     return x[..., :, 1:] - x[..., :, :-1], x[..., 1:, :] - x[..., :-1, :]
@@ -93,7 +89,7 @@ def main() -> None:
     def batch(step: int) -> Tensor:
         rng = np.random.default_rng([7, step])
         if step % 4 == 3:
-            return scale(pool[torch.from_numpy(rng.integers(0, len(pool), 12))])
+            return signed(pool[torch.from_numpy(rng.integers(0, len(pool), 12))])
         crops: list[Tensor] = []
         for i in rng.integers(0, len(pool), 48):
             x, y = centres[i][int(rng.integers(len(centres[i])))]
@@ -102,7 +98,7 @@ def main() -> None:
                 int(np.clip(c + j - CROP // 2, 0, SIZE - CROP)) // 8 * 8 for c, j in zip((x, y), jitter, strict=True)
             )
             crops.append(pool[i, :, top : top + CROP, left : left + CROP])
-        return scale(torch.stack(crops))
+        return signed(torch.stack(crops))
 
     def loss_of(step: int) -> tuple[Tensor, dict[str, float]]:
         clean = batch(step)
@@ -120,7 +116,7 @@ def main() -> None:
     run.train(loss_of)
     if run.step >= args.steps:
         run.average.swap()
-        means, deviations = statistics(vae, scale(pool[:400]))
+        means, deviations = statistics(vae, signed(pool[:400]))
         fold_statistics(vae, means, deviations)
         vae.register_to_config(scaling_factor=1.0)
         vae.save_pretrained(args.out / "vae")

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pocket.pixels import signed
 from pocket.vlm.pool import draw_pool, write_album
 from pocket.vlm.sights import Seen, Truth, truth_of
 from pocket.world.captions import caption
@@ -27,7 +28,7 @@ def reconstructed(vae: Any, pixels: Tensor, generator_: torch.Generator) -> Tens
     parts: list[Tensor] = []
     deviation = torch.tensor(getattr(vae.config, "latents_std", None) or [1.0]).view(1, -1, 1, 1)
     for part in pixels.split(20):
-        latents = vae.encode(part.float() / 127.5 - 1).latent_dist.mode()
+        latents = vae.encode(signed(part)).latent_dist.mode()
         amount = torch.rand(len(part), 1, 1, 1, generator=generator_) * 0.2
         latents = latents + torch.randn(latents.shape, generator=generator_) * deviation * amount
         drawn = vae.decode(latents).sample

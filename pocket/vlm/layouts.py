@@ -9,7 +9,7 @@ from typing import Final
 
 from pocket.vlm.words import article
 from pocket.world.vocabulary import PLACES
-from tools.types import Box, Layout, Region
+from tools.types import Box, Layout, Region, at
 
 Edges = tuple[int, int, int, int]
 
@@ -112,11 +112,6 @@ def step_side(side: int, steps: int) -> int:
     """Go up or down the ladder from the nearest rung."""
     rung = min(range(len(LADDER)), key=lambda i: abs(LADDER[i] - side))
     return LADDER[max(0, min(len(LADDER) - 1, rung + steps))]
-
-
-def at(place: str) -> str:
-    """Return a place as the plan's own prompt says it, one of the wordings that the image model knows."""
-    return "in the middle" if place == "middle" else f"at the {place}"
 
 
 def place_of(edges: Edges) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pocket.pixels import signed
 from pocket.vlm.sights import Seen, Truth
 from pocket.vlm.stream import Album
 from pocket.world.render import render
@@ -25,7 +26,7 @@ class Pool:
 
     def take(self, indices: Tensor) -> Tensor:
         """Return (n, 3, S, S) pictures in [-1, 1]."""
-        return self.pixels[indices].float() / 127.5 - 1
+        return signed(self.pixels[indices])
 
 
 def draw_pool(split: Split, seed: int, count: int, *, allow_held_out: bool, cache: Path | None = None) -> Pool:

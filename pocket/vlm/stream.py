@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pocket.pixels import signed
 from pocket.vlm.batch import Batch, Coded, Coder, collate, pack
 from pocket.vlm.mixture import Group, decision_groups, plan_group, sight_group, words_group
 from pocket.vlm.sights import NOTHING, Truth, asks, strange, taste_ask
@@ -99,7 +100,7 @@ class Stream:
         """Return questions about a picture from one of the albums, or about something strange."""
         rng = speaker.rng
         if chance(rng, STRANGE):
-            picture = torch.from_numpy(strange(rng, SIZE)).permute(2, 0, 1).float() / 127.5 - 1
+            picture = signed(torch.from_numpy(strange(rng, SIZE)).permute(2, 0, 1))
             return sight_group(
                 picture, [taste_ask(NOTHING, self.pack), *asks(rng, NOTHING, self.pack, regions=1, looks=1)][:2]
             )
@@ -109,7 +110,7 @@ class Stream:
         truth = album.truths[index]
         regions, looks = (1, int(chance(rng, 0.4))) if self.reading else (4, 1)
         questions = asks(rng, truth, self.pack, regions=regions, looks=looks) or [taste_ask(truth, self.pack)]
-        return sight_group(album.pixels[index].float() / 127.5 - 1, questions)
+        return sight_group(signed(album.pixels[index]), questions)
 
 
 def corpus(seed: int, count: int, truths: Sequence[Truth]) -> Iterator[str]:
